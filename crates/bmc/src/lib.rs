@@ -1,2 +1,407 @@
 #![forbid(unsafe_code)]
-//! (being written)
+//! What a baseboard management controller knows and decides.
+//!
+//! [`Bmc`] is a plain value: no socket, no clock, no randomness, no threads. Whoever holds it tells it
+//! the time, and a test can construct one in a line. Protocols (IPMI, later Redfish) call its methods;
+//! it answers at once and records what has to happen to the machine as an [`Intent`]. One task of the
+//! program carries intents out and reports back what became of them as a [`Fact`]:
+//!
+//! ```text
+//!   IPMI ──┐  method calls          ┌── take_intent ──▶ machine driver ──▶ QEMU
+//!   local ─┼─────────────────▶ Bmc ─┤                        │
+//!   later ─┘                        └◀──── on_fact ──────────┘
+//! ```
+//!
+//! Everything that a caller may have to do after a call is polled, never called back:
+//!
+//! * [`Bmc::take_intent`]: what the machine is to do next;
+//! * [`Bmc::take_events`]: what happened, for the log;
+//! * [`Bmc::take_unsaved`]: whether there is something that must outlive a restart;
+//! * [`Bmc::next_timeout`] and [`Bmc::tick`]: the only things that happen by themselves.
+
+mod boot;
+mod chassis;
+mod event;
+mod fact;
+mod identity;
+mod lan;
+mod power;
+mod saved;
+mod secret;
+mod sol;
+mod users;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+pub use boot::{
+    BootChoice, BootDevice, BootFlags, BootGeneration, BootOptions, InitiatorInfo, ValidClearing,
+};
+pub use chassis::{
+    AcpiDeviceState, AcpiPower, AcpiSystemState, Capabilities, Chassis, IdentifyState, LastPowerEvent,
+    RestartCause, RestorePolicy,
+};
+pub use event::{Event, Severity};
+pub use fact::{Fact, ResetBy, StopReason};
+pub use identity::Identity;
+pub use lan::{KgKey, Lan};
+pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
+pub use saved::Saved;
+pub use secret::Secret;
+pub use sol::SolSettings;
+pub use users::{
+    PASSWORD_MAX, Password, PasswordSize, Privilege, User, UserError, UserId, UserVersion, Users,
+};
+
+/// What the BMC wants done, by the task that owns the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// A power request. Report its end with [`Bmc::power_done`]; no other is handed out before.
+    Power(PowerRequest),
+    /// The boot device of the next boot changed: let the firmware's order follow.
+    BootOrder,
+    /// Restart the controller, and leave the guest alone (Cold Reset and Warm Reset, §20.2 and §20.3).
+    RestartController,
+}
+
+/// How many events wait to be taken before the oldest is dropped: a reader that hangs must not cost memory.
+const EVENT_BACKLOG: usize = 256;
+
+/// The controller of one machine.
+#[derive(Debug)]
+pub struct Bmc {
+    /// Who this machine is: GUID, serial number, node name.
+    pub identity: Identity,
+    /// The user table. Changes take effect on open sessions at once.
+    pub users: Users,
+    /// What the LAN channel accepts.
+    pub lan: Lan,
+    power: Power,
+    boot: BootOptions,
+    chassis: Chassis,
+    sol: SolSettings,
+    events: VecDeque<Event>,
+    boot_order_stale: bool,
+    restart_controller: bool,
+    unsaved: bool,
+}
+
+impl Bmc {
+    /// A controller with factory settings whose machine is off.
+    pub fn new(identity: Identity, users: Users, lan: Lan) -> Self {
+        Self {
+            identity,
+            users,
+            lan,
+            power: Power::default(),
+            boot: BootOptions::default(),
+            chassis: Chassis::default(),
+            sol: SolSettings::default(),
+            events: VecDeque::new(),
+            boot_order_stale: false,
+            restart_controller: false,
+            unsaved: false,
+        }
+    }
+
+    // ---- power -----------------------------------------------------------------------------------
+
+    /// Whether the machine runs, as every protocol reports it.
+    pub fn host_power(&self) -> HostPower {
+        self.power.host()
+    }
+
+    /// The power state machine, for its details.
+    pub fn power_state(&self) -> &Power {
+        &self.power
+    }
+
+    /// Asks for a change of power. Answers at once; the rules for requests that meet are [`Power`]'s.
+    ///
+    /// # Errors
+    /// [`Refusal`], when the request makes no sense now: nothing was changed.
+    pub fn power(&mut self, now: Instant, request: PowerRequest, by: Requester) -> Result<Accepted, Refusal> {
+        let answer = self.power.request(request, by)?;
+        self.boot.restart_expiry(now);
+        self.record(Event::PowerRequested { request, by, merged: answer == Accepted::Merged });
+        Ok(answer)
+    }
+
+    /// The end of the power request that [`Bmc::take_intent`] handed out, however it ended.
+    pub fn power_done(&mut self) {
+        self.power.done();
+    }
+
+    /// What happened to the machine.
+    pub fn on_fact(&mut self, now: Instant, fact: Fact) {
+        let cause = self.power.restart_cause();
+        match &fact {
+            Fact::Started => {
+                self.power.set_host(HostPower::On);
+                self.chassis.started(now, cause, self.power.started_by_command());
+            }
+            Fact::Adopted => {
+                self.power.set_host(HostPower::On);
+                self.chassis.adopted(now);
+            }
+            Fact::StartFailed { .. } => self.chassis.start_failed(),
+            Fact::Stopped { why } => {
+                self.power.set_host(HostPower::Off);
+                self.chassis.stopped(now, why);
+            }
+            Fact::Reset { by } => self.chassis.reset(match by {
+                ResetBy::Command => cause,
+                ResetBy::Guest => RestartCause::SoftReset,
+            }),
+            Fact::Panicked { .. } | Fact::ShutdownIgnored { .. } | Fact::Unresponsive { .. } => {}
+        }
+        self.unsaved = true;
+        self.record(Event::Machine(fact));
+    }
+
+    // ---- boot ------------------------------------------------------------------------------------
+
+    /// The boot options, to read.
+    pub fn boot(&self) -> &BootOptions {
+        &self.boot
+    }
+
+    /// Changes the boot flags (which device the next boot comes from).
+    pub fn set_boot_flags(&mut self, now: Instant, flags: BootFlags, by: Requester) {
+        self.boot.set_flags(now, flags);
+        self.boot_order_stale = true;
+        self.unsaved = true;
+        self.record(Event::BootFlagsSet { flags, by });
+    }
+
+    /// Changes what does not decide about the next boot: acknowledge, initiator, clearing rules.
+    pub fn boot_mut(&mut self) -> &mut BootOptions {
+        self.unsaved = true;
+        &mut self.boot
+    }
+
+    /// A boot began with the choice of `generation` in force: a one-time override is used up by it.
+    pub fn boot_began(&mut self, generation: BootGeneration) {
+        if self.boot.began(generation) {
+            self.boot_order_stale = true;
+            self.unsaved = true;
+        }
+    }
+
+    // ---- chassis, controller, console ------------------------------------------------------------
+
+    /// Chassis state: identify, restore policy, restart cause, power-on hours.
+    pub fn chassis(&self) -> &Chassis {
+        &self.chassis
+    }
+
+    /// Chassis settings, to change.
+    pub fn chassis_mut(&mut self) -> &mut Chassis {
+        self.unsaved = true;
+        &mut self.chassis
+    }
+
+    /// Serial-over-LAN settings, to read.
+    pub fn sol(&self) -> &SolSettings {
+        &self.sol
+    }
+
+    /// Serial-over-LAN settings, to change.
+    pub fn sol_mut(&mut self) -> &mut SolSettings {
+        self.unsaved = true;
+        &mut self.sol
+    }
+
+    /// Restarts the controller; the guest runs on.
+    pub fn restart_controller(&mut self, by: Requester) {
+        self.restart_controller = true;
+        self.record(Event::ControllerRestart { by });
+    }
+
+    // ---- what a caller polls ---------------------------------------------------------------------
+
+    /// The next thing to be done to the machine, if anything is.
+    pub fn take_intent(&mut self) -> Option<Intent> {
+        if std::mem::take(&mut self.boot_order_stale) {
+            return Some(Intent::BootOrder);
+        }
+        if let Some(request) = self.power.take() {
+            return Some(Intent::Power(request));
+        }
+        std::mem::take(&mut self.restart_controller).then_some(Intent::RestartController)
+    }
+
+    /// Whether [`Bmc::take_intent`] would return something.
+    pub fn has_intent(&self) -> bool {
+        self.boot_order_stale || self.restart_controller || self.power.has_waiting()
+    }
+
+    /// Records an event.
+    pub fn record(&mut self, event: Event) {
+        if self.events.len() == EVENT_BACKLOG {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// What happened since the last call, oldest first.
+    pub fn take_events(&mut self) -> impl Iterator<Item = Event> + use<> {
+        std::mem::take(&mut self.events).into_iter()
+    }
+
+    /// Whether something changed that must outlive a restart, since the last call.
+    pub fn take_unsaved(&mut self) -> bool {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// When [`Bmc::tick`] has to be called next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.boot.expires(), self.chassis.identify_ends()].into_iter().flatten().min()
+    }
+
+    /// Lets what is due happen: boot flags that nobody used, an identify lamp that has shone long enough.
+    pub fn tick(&mut self, now: Instant) {
+        if self.boot.expire(now) {
+            self.boot_order_stale = true;
+            self.unsaved = true;
+            self.record(Event::BootFlagsExpired);
+        }
+        self.chassis.tick(now);
+    }
+
+    /// The form in which this controller outlives a restart.
+    pub fn to_saved(&self, now: Instant) -> Saved {
+        Saved {
+            version: Saved::VERSION,
+            boot: self.boot.to_saved(),
+            chassis: self.chassis.to_saved(now),
+            sol: self.sol,
+            was_on: self.power.host() == HostPower::On,
+        }
+    }
+
+    /// Takes up what an earlier life of this controller saved. The machine counts as off until a
+    /// [`Fact`] says otherwise.
+    pub fn restore(&mut self, saved: Saved) {
+        self.boot = BootOptions::from_saved(saved.boot);
+        self.chassis.restore(saved.chassis);
+        self.sol = saved.sol;
+    }
+
+    /// Whether the restore policy wants the machine on, given that mains power just came back.
+    ///
+    /// `was_on` is the state when it was lost.
+    pub fn wants_power_after_loss(&self, was_on: bool) -> bool {
+        match self.chassis.restore_policy() {
+            RestorePolicy::AlwaysOn => true,
+            RestorePolicy::AlwaysOff => false,
+            RestorePolicy::Previous => was_on,
+        }
+    }
+
+    /// How long the machine stays off in a power cycle.
+    pub fn cycle_interval(&self) -> Duration {
+        self.chassis.cycle_interval()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bmc() -> Bmc {
+        Bmc::new(Identity::derive("node1"), Users::default(), Lan::default())
+    }
+
+    #[test]
+    fn a_request_becomes_an_intent_and_its_fact_the_state() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        assert_eq!(bmc.power(now, PowerRequest::On, Requester::Button), Ok(Accepted::Queued));
+        assert_eq!(bmc.host_power(), HostPower::Off, "nothing has happened yet");
+        assert_eq!(bmc.take_intent(), Some(Intent::Power(PowerRequest::On)));
+        bmc.on_fact(now, Fact::Started);
+        bmc.power_done();
+        assert_eq!(bmc.host_power(), HostPower::On);
+        assert_eq!(bmc.chassis().restart_cause(), RestartCause::PowerButton);
+        assert!(bmc.take_unsaved());
+    }
+
+    #[test]
+    fn a_one_time_override_serves_exactly_one_boot() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
+        let choice = bmc.boot().choice();
+        assert_eq!(choice.device, BootDevice::Pxe);
+        bmc.boot_began(choice.generation);
+        assert_eq!(bmc.boot().choice().device, BootDevice::None);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder), "the firmware's order goes back");
+    }
+
+    #[test]
+    fn an_override_set_after_the_boot_began_is_for_the_next_one() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let before = bmc.boot().choice();
+        let flags = BootFlags { valid: true, device: BootDevice::Cdrom, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.boot_began(before.generation);
+        assert_eq!(bmc.boot().choice().device, BootDevice::Cdrom);
+    }
+
+    #[test]
+    fn boot_flags_lapse_after_a_minute_without_a_power_command() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        assert_eq!(bmc.next_timeout(), Some(now + Duration::from_secs(60)));
+        bmc.tick(now + Duration::from_secs(59));
+        assert!(bmc.boot().flags().valid);
+        bmc.tick(now + Duration::from_secs(60));
+        assert!(!bmc.boot().flags().valid);
+    }
+
+    #[test]
+    fn a_power_command_restarts_the_minute() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.power(now + Duration::from_secs(50), PowerRequest::On, Requester::Button).unwrap();
+        bmc.tick(now + Duration::from_secs(61));
+        assert!(bmc.boot().flags().valid);
+    }
+
+    #[test]
+    fn events_that_nobody_takes_do_not_pile_up() {
+        let mut bmc = bmc();
+        for _ in 0..10 * EVENT_BACKLOG {
+            bmc.record(Event::BootFlagsExpired);
+        }
+        assert_eq!(bmc.take_events().count(), EVENT_BACKLOG);
+    }
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        bmc.chassis_mut().set_restore_policy(RestorePolicy::Previous);
+        let flags =
+            BootFlags { valid: true, persistent: true, device: BootDevice::Disk, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.sol_mut().retry_count = 3;
+        let json = serde_json::to_vec(&bmc.to_saved(now)).unwrap();
+
+        let mut again = self::bmc();
+        again.restore(serde_json::from_slice(&json).unwrap());
+        assert_eq!(again.boot().flags(), flags);
+        assert_eq!(again.sol().retry_count, 3);
+        assert!(again.wants_power_after_loss(true) && !again.wants_power_after_loss(false));
+    }
+}

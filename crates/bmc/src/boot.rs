@@ -1,0 +1,260 @@
+//! Which device the next boot comes from (System Boot Options, IPMI 2.0 §28.12 to §28.14).
+//!
+//! ```text
+//!   flags set ──▶ valid ──┬── a boot begins, not persistent ──▶ not valid
+//!                         ├── 60 s without a power command ───▶ not valid (unless persistent, or told not to)
+//!                         └── a boot begins, persistent ──────▶ valid
+//! ```
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// How long boot flags wait for a power command (parameter 3, bit 3).
+const UNUSED_LIMIT: Duration = Duration::from_secs(60);
+
+/// A device to boot from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootDevice {
+    /// The firmware's own order.
+    #[default]
+    None,
+    /// Network.
+    Pxe,
+    /// Default hard drive.
+    Disk,
+    /// Default hard drive, safe mode: treated as the hard drive.
+    DiskSafe,
+    /// Diagnostic partition.
+    Diagnostic,
+    /// CD or DVD.
+    Cdrom,
+    /// Firmware setup.
+    Setup,
+    /// Floppy or primary removable media.
+    Floppy,
+}
+
+impl fmt::Display for BootDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Pxe => "pxe",
+            Self::Disk => "disk",
+            Self::DiskSafe => "safe",
+            Self::Diagnostic => "diag",
+            Self::Cdrom => "cdrom",
+            Self::Setup => "bios",
+            Self::Floppy => "floppy",
+        })
+    }
+}
+
+/// Boot flags, parameter 5. What the model has no use for is kept and given back as it was set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BootFlags {
+    /// Whether the rest counts.
+    pub valid: bool,
+    /// For all boots, not for the next alone.
+    pub persistent: bool,
+    /// UEFI rather than legacy boot. It is kept, but the firmware is the machine's setting.
+    pub uefi: bool,
+    /// The device.
+    pub device: BootDevice,
+    /// The bits of the five data bytes that are none of the above, in place.
+    pub opaque: [u8; 5],
+}
+
+impl fmt::Display for BootFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.valid, self.persistent) {
+            (false, _) => f.write_str("none"),
+            (true, false) => write!(f, "{} (next boot)", self.device),
+            (true, true) => write!(f, "{} (every boot)", self.device),
+        }
+    }
+}
+
+/// Parameter 3: what does *not* clear the valid bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ValidClearing(
+    /// Bits 4:0 as the specification has them.
+    pub u8,
+);
+
+impl ValidClearing {
+    const KEEP_WITHOUT_COMMAND: u8 = 0x08;
+}
+
+/// Parameter 6: who set the boot options, as the setter says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InitiatorInfo {
+    /// Channel number.
+    pub channel: u8,
+    /// Session id, least significant byte first on the wire.
+    pub session_id: u32,
+    /// Seconds since 1970-01-01.
+    pub time: u32,
+}
+
+/// Tells one setting of the boot flags from every other, so that a boot uses up the one that it saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootGeneration(u64);
+
+/// The device for the next boot, and which setting said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootChoice {
+    /// The device, [`BootDevice::None`] where nothing overrides the firmware's order.
+    pub device: BootDevice,
+    /// To be given to [`crate::Bmc::boot_began`].
+    pub generation: BootGeneration,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SavedBoot {
+    flags: BootFlags,
+    clearing: ValidClearing,
+    acknowledged: u8,
+    initiator: InitiatorInfo,
+    partition: u8,
+    partition_scan: u8,
+    mailbox: Vec<u8>,
+}
+
+/// All boot options.
+#[derive(Clone, Debug)]
+pub struct BootOptions {
+    flags: BootFlags,
+    generation: BootGeneration,
+    expires: Option<Instant>,
+    /// Parameter 0: 0 set complete, 1 set in progress. Volatile.
+    pub set_in_progress: u8,
+    /// Parameter 1: service partition selector.
+    pub partition: u8,
+    /// Parameter 2: service partition scan, bits 1:0.
+    pub partition_scan: u8,
+    /// Parameter 3.
+    pub clearing: ValidClearing,
+    /// Parameter 4: which parties have handled the boot information, bits 4:0.
+    pub acknowledged: u8,
+    /// Parameter 6.
+    pub initiator: InitiatorInfo,
+    mailbox: [u8; Self::MAILBOX],
+}
+
+impl Default for BootOptions {
+    fn default() -> Self {
+        Self::from_saved(SavedBoot::default())
+    }
+}
+
+impl BootOptions {
+    /// Size of the initiator's mailbox (parameter 7): five blocks of 16 bytes.
+    pub const MAILBOX: usize = 80;
+
+    /// The boot flags.
+    pub fn flags(&self) -> BootFlags {
+        self.flags
+    }
+
+    /// What the next boot uses.
+    pub fn choice(&self) -> BootChoice {
+        let device = if self.flags.valid { self.flags.device } else { BootDevice::None };
+        BootChoice { device, generation: self.generation }
+    }
+
+    /// A block of the initiator's mailbox (parameter 7).
+    pub fn mailbox(&self, block: usize) -> Option<&[u8]> {
+        self.mailbox.chunks(16).nth(block)
+    }
+
+    /// A block of the initiator's mailbox, to write.
+    pub fn mailbox_mut(&mut self, block: usize) -> Option<&mut [u8]> {
+        self.mailbox.chunks_mut(16).nth(block)
+    }
+
+    pub(crate) fn set_flags(&mut self, now: Instant, flags: BootFlags) {
+        self.flags = flags;
+        self.generation.0 += 1;
+        self.expires = Some(now);
+        self.restart_expiry(now);
+    }
+
+    /// The minute starts anew with every power command.
+    pub(crate) fn restart_expiry(&mut self, now: Instant) {
+        self.expires = self.expires.map(|_| now + UNUSED_LIMIT);
+    }
+
+    fn lapses(&self) -> bool {
+        self.flags.valid
+            && !self.flags.persistent
+            && self.clearing.0 & ValidClearing::KEEP_WITHOUT_COMMAND == 0
+    }
+
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.expires.filter(|_| self.lapses())
+    }
+
+    /// Returns whether flags lapsed.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        if self.expires().is_none_or(|expires| now < expires) {
+            return false;
+        }
+        self.clear();
+        true
+    }
+
+    /// Returns whether flags were used up.
+    pub(crate) fn began(&mut self, generation: BootGeneration) -> bool {
+        if generation != self.generation || !self.flags.valid || self.flags.persistent {
+            return false;
+        }
+        self.clear();
+        true
+    }
+
+    fn clear(&mut self) {
+        self.flags.valid = false;
+        self.generation.0 += 1;
+        self.expires = None;
+    }
+
+    pub(crate) fn to_saved(&self) -> SavedBoot {
+        SavedBoot {
+            flags: self.flags,
+            clearing: self.clearing,
+            acknowledged: self.acknowledged,
+            initiator: self.initiator,
+            partition: self.partition,
+            partition_scan: self.partition_scan,
+            mailbox: self.mailbox.to_vec(),
+        }
+    }
+
+    pub(crate) fn from_saved(saved: SavedBoot) -> Self {
+        let mut mailbox = [0; Self::MAILBOX];
+        for (to, from) in mailbox.iter_mut().zip(saved.mailbox) {
+            *to = from;
+        }
+        Self {
+            flags: saved.flags,
+            generation: BootGeneration::default(),
+            expires: None,
+            set_in_progress: 0,
+            partition: saved.partition,
+            partition_scan: saved.partition_scan,
+            clearing: saved.clearing,
+            acknowledged: saved.acknowledged,
+            initiator: saved.initiator,
+            mailbox,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What happened, in a sentence: for the program's log, and for the event log.
+
+use std::{fmt, net::IpAddr};
+
+use crate::{BootFlags, Fact, PowerRequest, Requester, StopReason};
+
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// Somebody should look at it.
+    Warning,
+    /// Something broke.
+    Error,
+}
+
+/// Something that happened to the machine or its controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A change of power was asked for and accepted.
+    PowerRequested {
+        /// What was asked.
+        request: PowerRequest,
+        /// By whom.
+        by: Requester,
+        /// Whether it joined one that was under way.
+        merged: bool,
+    },
+    /// Something happened to the machine.
+    Machine(Fact),
+    /// The boot flags were set.
+    BootFlagsSet {
+        /// To what.
+        flags: BootFlags,
+        /// By whom.
+        by: Requester,
+    },
+    /// The boot flags lapsed unused (§28.13, parameter 3).
+    BootFlagsExpired,
+    /// The controller was told to restart itself.
+    ControllerRestart {
+        /// By whom.
+        by: Requester,
+    },
+    /// A session was opened.
+    LoggedIn {
+        /// The user's name.
+        user: String,
+        /// From where.
+        peer: IpAddr,
+    },
+    /// A login failed. The name is what the peer sent.
+    LoginFailed {
+        /// The user name that was tried.
+        user: String,
+        /// From where.
+        peer: IpAddr,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Logins of this peer are refused for a while, because too many failed.
+    LoginThrottled {
+        /// From where.
+        peer: IpAddr,
+    },
+}
+
+impl Event {
+    /// How much it matters.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Machine(
+                Fact::StartFailed { .. }
+                | Fact::Stopped { why: StopReason::Crashed(_) }
+                | Fact::Panicked { .. },
+            ) => Severity::Error,
+            Self::Machine(
+                Fact::ShutdownIgnored { .. }
+                | Fact::Unresponsive { .. }
+                | Fact::Stopped { why: StopReason::Forced },
+            )
+            | Self::BootFlagsExpired
+            | Self::LoginFailed { .. }
+            | Self::LoginThrottled { .. } => Severity::Warning,
+            _ => Severity::Info,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerRequested { request, by, merged: false } => write!(f, "{request} requested by {by}"),
+            Self::PowerRequested { request, by, merged: true } => {
+                write!(f, "{request} requested by {by}; it joins one that is under way")
+            }
+            Self::Machine(fact) => fact.fmt(f),
+            Self::BootFlagsSet { flags, by } => write!(f, "boot device set to {flags} by {by}"),
+            Self::BootFlagsExpired => {
+                f.write_str("the boot device override lapsed: no power command came within 60 s")
+            }
+            Self::ControllerRestart { by } => write!(f, "controller restart requested by {by}"),
+            Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),
+            Self::LoginFailed { user, peer, reason } => {
+                write!(f, "login of user {user:?} from {peer} failed: {reason}")
+            }
+            Self::LoginThrottled { peer } => {
+                write!(f, "too many failed logins from {peer}: refused for a while")
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Who a machine is.
+
+/// The identity of one node. The same values are seen by the guest (SMBIOS), over IPMI, and later Redfish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The system GUID as a UUID in the order in which it is written (RFC 9562), not in IPMI's.
+    pub uuid: [u8; 16],
+    /// Chassis serial number.
+    pub serial: String,
+    /// The node's name, as `hostname` or containerlab has it.
+    pub name: String,
+}
+
+impl Identity {
+    /// An identity that is a function of the name alone: the same on every start, different for every name.
+    ///
+    /// It is for tests and as a last resort. The program keeps the identity that it made the first time.
+    pub fn derive(name: &str) -> Self {
+        // FNV-1a, twice with different offsets: this is a label, not a secret.
+        let half = |offset: u64| {
+            name.bytes().fold(offset, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        };
+        let mut uuid = [0; 16];
+        let (high, low) = uuid.split_at_mut(8);
+        high.copy_from_slice(&half(0xcbf2_9ce4_8422_2325).to_be_bytes());
+        low.copy_from_slice(&half(0x6c62_272e_07bb_0142).to_be_bytes());
+        // Version 8 (custom) and the variant of RFC 9562.
+        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        uuid[8] = (uuid[8] & 0x3f) | 0x80;
+        let serial = uuid[10..].iter().map(|byte| format!("{byte:02X}")).collect();
+        Self { uuid, serial, name: name.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_make_identities() {
+        assert_eq!(Identity::derive("node1"), Identity::derive("node1"));
+        let all: std::collections::HashSet<_> =
+            (0..1000).map(|n| Identity::derive(&format!("node{n}")).uuid).collect();
+        assert_eq!(all.len(), 1000);
+    }
+}

@@ -1,0 +1,286 @@
+//! The power button and what happens when it is pressed twice.
+//!
+//! ```text
+//!              take()                          done()
+//!   waiting ───────────▶ running ─────────────────────▶ (nothing)
+//!      ▲                    │ a fact says what became of it: host is On or Off
+//!      └──── request() ─────┘
+//! ```
+//!
+//! One request runs and at most one waits. A new request is judged by how the machine *will* be when
+//! all that was accepted has been done, so a client that says "off" and then "on" gets both, in order,
+//! and a client that repeats itself causes one action:
+//!
+//! | asked | will be off | will be on |
+//! |---|---|---|
+//! | On | queued | nothing to do |
+//! | Off | nothing to do | queued; replaces what waits |
+//! | Cycle | refused: the machine is off | merged into a cycle under way, else queued; replaces what waits |
+//! | Reset | refused: the machine is off | merged into a start, cycle or reset under way, else queued |
+//! | Soft, NMI | refused: the machine is off | merged into the same one under way; refused as busy while another is |
+//!
+//! A soft shutdown counts as "will be on", because the guest is free to ignore it.
+
+use std::fmt;
+
+use crate::chassis::RestartCause;
+
+/// Whether the machine is powered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostPower {
+    /// No QEMU process runs.
+    #[default]
+    Off,
+    /// A QEMU process runs, whatever its guest does.
+    On,
+}
+
+/// What can be asked of the machine's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerRequest {
+    /// Power on.
+    On,
+    /// Power off at once, as if the plug were pulled.
+    Off,
+    /// Off, an interval, on.
+    Cycle,
+    /// Hard reset: the same power, a new boot.
+    Reset,
+    /// Diagnostic interrupt (NMI).
+    Nmi,
+    /// The ACPI power button: the guest is asked to shut down.
+    Soft,
+}
+
+impl fmt::Display for PowerRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::On => "power on",
+            Self::Off => "power off",
+            Self::Cycle => "power cycle",
+            Self::Reset => "reset",
+            Self::Nmi => "diagnostic interrupt",
+            Self::Soft => "soft shutdown",
+        })
+    }
+}
+
+/// On whose behalf something is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// A management client (IPMI), logged in as this user.
+    User(crate::UserId),
+    /// Somebody at the machine itself: the local command line stands for the front panel's buttons.
+    Button,
+    /// The power restore policy, when the controller starts.
+    RestorePolicy,
+    /// The controller's own end: the container is being stopped.
+    Shutdown,
+}
+
+impl fmt::Display for Requester {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user {id}"),
+            Self::Button => f.write_str("the local command line"),
+            Self::RestorePolicy => f.write_str("the power restore policy"),
+            Self::Shutdown => f.write_str("the controller's shutdown"),
+        }
+    }
+}
+
+/// How a request was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It will be done.
+    Queued,
+    /// One that is under way or waiting already does what this one wants.
+    Merged,
+    /// The machine is in the wanted state.
+    Already,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The machine is off, or will be.
+    #[error("the machine is powered off")]
+    PoweredOff,
+    /// Another power request is under way that this one can neither join nor replace.
+    #[error("another power request is under way")]
+    Busy,
+}
+
+/// The power state machine of one host.
+#[derive(Clone, Debug, Default)]
+pub struct Power {
+    host: HostPower,
+    /// Handed out by [`Power::take`], until [`Power::done`].
+    running: Option<(PowerRequest, Requester)>,
+    /// Accepted and not yet handed out.
+    waiting: Option<(PowerRequest, Requester)>,
+}
+
+impl Power {
+    pub(crate) fn host(&self) -> HostPower {
+        self.host
+    }
+
+    pub(crate) fn set_host(&mut self, host: HostPower) {
+        self.host = host;
+    }
+
+    /// The request that is being carried out.
+    pub fn running(&self) -> Option<PowerRequest> {
+        self.running.map(|(request, _)| request)
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.running.is_none() && self.waiting.is_some()
+    }
+
+    pub(crate) fn take(&mut self) -> Option<PowerRequest> {
+        if self.running.is_some() {
+            return None;
+        }
+        self.running = self.waiting.take();
+        self.running()
+    }
+
+    pub(crate) fn done(&mut self) {
+        self.running = None;
+    }
+
+    pub(crate) fn request(&mut self, request: PowerRequest, by: Requester) -> Result<Accepted, Refusal> {
+        use PowerRequest as R;
+        let pending = self.waiting.or(self.running).map(|(request, _)| request);
+        let will_be_on = pending.map_or(self.host == HostPower::On, |pending| pending != R::Off);
+        match (request, will_be_on) {
+            (R::On, true) => return Ok(if pending.is_some() { Accepted::Merged } else { Accepted::Already }),
+            (R::Off, false) => {
+                return Ok(if pending.is_some() { Accepted::Merged } else { Accepted::Already });
+            }
+            (R::Cycle | R::Reset | R::Nmi | R::Soft, false) => return Err(Refusal::PoweredOff),
+            (R::On, false) | (R::Off, true) => {}
+            (R::Cycle, true) if pending == Some(R::Cycle) => return Ok(Accepted::Merged),
+            (R::Cycle, true) => {}
+            (R::Reset, true) => {
+                if matches!(pending, Some(R::On | R::Cycle | R::Reset)) {
+                    return Ok(Accepted::Merged);
+                }
+            }
+            (R::Nmi | R::Soft, true) => match pending {
+                None => {}
+                Some(pending) if pending == request => return Ok(Accepted::Merged),
+                Some(_) => return Err(Refusal::Busy),
+            },
+        }
+        self.waiting = Some((request, by));
+        Ok(Accepted::Queued)
+    }
+
+    /// Why the boot that is beginning begins (Get System Restart Cause, §28.11).
+    pub(crate) fn restart_cause(&self) -> RestartCause {
+        match self.running {
+            Some((_, Requester::User(_))) => RestartCause::ChassisControl,
+            Some((PowerRequest::Reset, Requester::Button)) => RestartCause::ResetButton,
+            Some((_, Requester::Button)) => RestartCause::PowerButton,
+            Some((_, Requester::RestorePolicy)) => RestartCause::RestorePolicy,
+            Some((_, Requester::Shutdown)) | None => RestartCause::Unknown,
+        }
+    }
+
+    pub(crate) fn started_by_command(&self) -> bool {
+        matches!(self.running, Some((_, Requester::User(_))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn power(host: HostPower) -> Power {
+        Power { host, ..Power::default() }
+    }
+
+    #[test]
+    fn off_then_on_does_both() {
+        let mut p = power(HostPower::On);
+        assert_eq!(p.request(PowerRequest::Off, Requester::Button), Ok(Accepted::Queued));
+        assert_eq!(p.take(), Some(PowerRequest::Off));
+        assert_eq!(p.request(PowerRequest::On, Requester::Button), Ok(Accepted::Queued));
+        assert_eq!(p.take(), None, "one at a time");
+        p.set_host(HostPower::Off);
+        p.done();
+        assert_eq!(p.take(), Some(PowerRequest::On));
+    }
+
+    #[test]
+    fn a_repeated_cycle_is_one_cycle() {
+        let mut p = power(HostPower::On);
+        assert_eq!(p.request(PowerRequest::Cycle, Requester::Button), Ok(Accepted::Queued));
+        assert_eq!(p.request(PowerRequest::Cycle, Requester::Button), Ok(Accepted::Merged));
+        assert_eq!(p.take(), Some(PowerRequest::Cycle));
+        assert_eq!(p.request(PowerRequest::Cycle, Requester::Button), Ok(Accepted::Merged));
+        p.done();
+        assert_eq!(p.take(), None);
+    }
+
+    #[test]
+    fn what_needs_a_running_machine_is_refused_when_it_is_off() {
+        for request in [PowerRequest::Cycle, PowerRequest::Reset, PowerRequest::Nmi, PowerRequest::Soft] {
+            assert_eq!(power(HostPower::Off).request(request, Requester::Button), Err(Refusal::PoweredOff));
+        }
+    }
+
+    #[test]
+    fn off_wins_over_what_waits() {
+        let mut p = power(HostPower::On);
+        p.request(PowerRequest::Reset, Requester::Button).unwrap();
+        p.take();
+        p.request(PowerRequest::Cycle, Requester::Button).unwrap();
+        p.request(PowerRequest::Off, Requester::Button).unwrap();
+        p.done();
+        assert_eq!(p.take(), Some(PowerRequest::Off));
+    }
+
+    fn any_request() -> impl Strategy<Value = PowerRequest> {
+        prop_oneof![
+            Just(PowerRequest::On),
+            Just(PowerRequest::Off),
+            Just(PowerRequest::Cycle),
+            Just(PowerRequest::Reset),
+            Just(PowerRequest::Nmi),
+            Just(PowerRequest::Soft),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is asked in whatever order, the last On or Off that was accepted is what the
+        /// machine ends as, and nothing that needs a running machine is handed out while it is off.
+        #[test]
+        fn the_last_word_counts(on: bool, steps in proptest::collection::vec((any_request(), any::<bool>()), 1..40)) {
+            let mut p = power(if on { HostPower::On } else { HostPower::Off });
+            let mut wanted = p.host();
+            fn carry_out(p: &mut Power) {
+                if let Some(request) = p.take() {
+                    if matches!(request, PowerRequest::Cycle | PowerRequest::Reset | PowerRequest::Nmi | PowerRequest::Soft) {
+                        assert_eq!(p.host(), HostPower::On);
+                    }
+                    p.set_host(if request == PowerRequest::Off { HostPower::Off } else { HostPower::On });
+                }
+            }
+            for (request, finish) in steps {
+                if p.request(request, Requester::Button).is_ok() {
+                    wanted = if request == PowerRequest::Off { HostPower::Off } else { HostPower::On };
+                }
+                carry_out(&mut p);
+                if finish { p.done(); }
+            }
+            for _ in 0..3 { p.done(); carry_out(&mut p); }
+            prop_assert_eq!(p.host(), wanted);
+        }
+    }
+}

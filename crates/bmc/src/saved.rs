@@ -1,0 +1,24 @@
+//! The versioned form of what outlives a restart.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis};
+
+/// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
+/// that a file of a neighbouring version is read as far as it can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Saved {
+    /// The version of this form.
+    pub version: u32,
+    pub(crate) boot: SavedBoot,
+    pub(crate) chassis: SavedChassis,
+    pub(crate) sol: SolSettings,
+    /// Whether the machine was on.
+    pub was_on: bool,
+}
+
+impl Saved {
+    /// The version that this program writes. A reader refuses later ones, and keeps the file.
+    pub const VERSION: u32 = 1;
+}
