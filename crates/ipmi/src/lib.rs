@@ -1,2 +1,19 @@
 #![forbid(unsafe_code)]
-//! (being written)
+//! IPMI 2.0 (revision 1.1 with errata 7): the LAN interface, serial over LAN and the command set, as
+//! state machines without I/O. Time, random seeds and datagrams are arguments.
+//!
+//! * [`lan::Server`] takes one datagram and returns at most one; everything that waits for time or
+//!   for the console is polled.
+//! * `command` holds the one table of all commands: NetFn, command, privilege, length, handler.
+//! * `wire` has the layouts, one file per table of the specification.
+
+mod command;
+mod completion;
+mod crypto;
+pub mod lan;
+mod message;
+pub mod sol;
+pub mod wire;
+
+pub use completion::CompletionCode;
+pub use message::{Reply, Request};
