@@ -44,7 +44,7 @@ impl Sol {
     }
 
     /// Takes output of the guest.
-    pub(crate) fn feed(&mut self, now: std::time::Instant, bytes: &[u8]) {}
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {}
 
     /// Writes the payload that is due now, if one is.
     pub(crate) fn poll(&mut self, now: std::time::Instant, host: bmc::HostPower, out: &mut Vec<u8>) -> bool {
