@@ -1,0 +1,239 @@
+//! What the settings mean: values that the rest of the program uses without a second look.
+//!
+//! A [`Plan`] exists only if every setting was good, so nothing here can be out of range, contradict
+//! something else, or still be text that somebody has to parse. What was odd but good enough to start with
+//! is in [`Plan::warnings`], to be logged once logging works.
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use bmc::{KgKey, Password, Privilege, Secret};
+use uuid::Uuid;
+
+/// Everything that was decided before anything was started.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The guest and its hardware.
+    pub(crate) machine: MachinePlan,
+    /// Who may talk to the controller, and with which cryptography.
+    pub(crate) controller: ControllerPlan,
+    /// Where IPMI over LAN is answered.
+    pub(crate) lan: LanPlan,
+    /// Where the screen is shown.
+    pub(crate) vnc: VncPlan,
+    /// Who else gets the serial console.
+    pub(crate) console: ConsolePlan,
+    /// Folders, sockets and files of the program itself.
+    pub(crate) paths: Paths,
+    /// How long things may take.
+    pub(crate) times: Times,
+    /// Whether to log what only a developer wants to know.
+    pub(crate) debug: bool,
+    /// What a user should hear about, one sentence each, without secrets.
+    pub(crate) warnings: Vec<String>,
+    /// Every setting with its text and its origin, for [`Plan::describe`].
+    pub(super) settings: Vec<super::Effective>,
+}
+
+/// The guest and its hardware.
+#[derive(Clone, Debug)]
+pub(crate) struct MachinePlan {
+    /// QEMU, as a path or as a name to look up in PATH.
+    pub(crate) qemu_binary: PathBuf,
+    /// Memory in MiB, at least 1.
+    pub(crate) memory_mib: u64,
+    /// Virtual processors.
+    pub(crate) cpus: Cpus,
+    /// The disk image, which existed when the plan was made.
+    pub(crate) disk: Option<PathBuf>,
+    /// The image in the CD drive, which existed when the plan was made; the drive is there without one too.
+    pub(crate) cdrom: Option<PathBuf>,
+    /// The order in which the firmware tries devices while nobody overrides it.
+    pub(crate) boot: BootOrder,
+    /// Which firmware the guest has.
+    pub(crate) firmware: Firmware,
+    /// How long the firmware shows its boot menu, if at all; below 65.536 s, QEMU's limit.
+    pub(crate) menu_timeout: Option<Duration>,
+    /// Whether to try KVM.
+    pub(crate) kvm: bool,
+    /// Which of the container's interfaces are the guest's.
+    pub(crate) networks: Networks,
+    /// Arguments to add to QEMU's command line, each as QEMU is to see it.
+    pub(crate) extra_args: Vec<String>,
+    /// Whether the guest starts with the program.
+    pub(crate) power_on_at_start: bool,
+    /// Who the machine is, as far as somebody said.
+    pub(crate) identity: IdentityPlan,
+}
+
+/// Virtual processors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cpus {
+    /// How many there are at power on.
+    pub(crate) count: u32,
+    /// The value of QEMU's `-smp`: the count, or the long form that was given (`2,sockets=1`).
+    pub(crate) smp: String,
+}
+
+/// A kind of device that firmware can boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BootSource {
+    /// `c`, the disk.
+    Disk,
+    /// `d`, the CD drive.
+    Cdrom,
+    /// `n`, the network.
+    Network,
+}
+
+/// The order in which firmware tries devices: one to three different ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BootOrder(pub(super) Vec<BootSource>);
+
+impl BootOrder {
+    /// The devices that were named, first choice first. Devices that weren't come after them, in any order.
+    pub(crate) fn sources(&self) -> &[BootSource] {
+        &self.0
+    }
+}
+
+/// Which firmware the guest has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+/// Which of the container's interfaces are the guest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Networks {
+    /// Every ethN with N ≥ 2, in numeric order.
+    Auto,
+    /// None: the guest has no NIC.
+    None,
+    /// These, in this order. They may appear after the program starts.
+    Named(Vec<String>),
+}
+
+/// Who the machine is, as far as somebody said. What nobody said is derived from the name and then kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityPlan {
+    /// System GUID.
+    pub(crate) uuid: Option<Uuid>,
+    /// Serial number: printable ASCII.
+    pub(crate) serial: Option<String>,
+    /// The node's name: a setting, else containerlab's, else the host name.
+    pub(crate) name: String,
+}
+
+/// Who may talk to the controller, and with which cryptography.
+#[derive(Clone, Debug)]
+pub(crate) struct ControllerPlan {
+    /// The users, the first of whom is always there. Their names differ, and they fit the user table.
+    pub(crate) users: Vec<UserPlan>,
+    /// K_G, where two-key logins are wanted.
+    pub(crate) kg: Option<KgKey>,
+    /// Cipher suites to offer: 17, 3 or both, the preferred one first.
+    pub(crate) cipher_suites: Vec<u8>,
+    /// Whether IPMI 1.5 sessions are accepted.
+    pub(crate) v15: bool,
+}
+
+/// A user as configured.
+#[derive(Clone, Debug)]
+pub(crate) struct UserPlan {
+    /// 1 to 16 printable ASCII characters.
+    pub(crate) name: String,
+    /// The password.
+    pub(crate) password: Password,
+    /// The highest level of the user's sessions.
+    pub(crate) privilege: Privilege,
+    /// Whether the user can log in.
+    pub(crate) enabled: bool,
+}
+
+/// Where IPMI over LAN is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LanPlan {
+    /// Addresses to listen on, at least one.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// UDP port; 0 takes a free one.
+    pub(crate) port: u16,
+    /// The port that SOL's activation reports, where it differs from the one that is bound.
+    pub(crate) advertised_port: Option<u16>,
+}
+
+/// Where the screen is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct VncPlan {
+    /// Addresses to listen on, at least one.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// TCP port; `None` where VNC isn't wanted.
+    pub(crate) port: Option<u16>,
+    /// The password, of which RFB's authentication (RFC 6143 §7.2.2) uses the first eight bytes.
+    pub(crate) password: Option<Secret<String>>,
+}
+
+/// Who else gets the serial console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConsolePlan {
+    /// TCP port on localhost for the raw stream; `None` where it isn't wanted.
+    pub(crate) sol_port: Option<u16>,
+    /// Where a copy of all output goes.
+    pub(crate) log: ConsoleLog,
+    /// The log file is rotated when it has reached this many bytes.
+    pub(crate) log_size: u64,
+    /// How many rotated files are kept beside the current one.
+    pub(crate) log_files: u32,
+    /// Whether activating SOL replays what was printed before.
+    pub(crate) sol_history: bool,
+}
+
+/// Where a copy of the serial console's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConsoleLog {
+    /// Nowhere.
+    None,
+    /// Into a file in the state folder.
+    File,
+    /// Into the file and to standard output, which is the container's log.
+    FileAndStdout,
+}
+
+/// Folders, sockets and files of the program itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Paths {
+    /// What lives as long as the container: sockets, process ids.
+    pub(crate) run_dir: PathBuf,
+    /// What outlives it: settings, UEFI variables, the console's log.
+    pub(crate) state_dir: PathBuf,
+    /// The QMP socket for the user's own tools.
+    pub(crate) qmp_socket: PathBuf,
+    /// The file that always says `on` or `off`.
+    pub(crate) power_state_file: PathBuf,
+    /// The socket of the local commands.
+    pub(crate) control_socket: PathBuf,
+}
+
+/// How long things may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// How long the guest has to follow an ACPI shutdown request; `None` is for ever.
+    pub(crate) soft_shutdown: Option<Duration>,
+    /// What happens to a guest that didn't.
+    pub(crate) soft_shutdown_action: SoftTimeoutAction,
+    /// How long the guest has to shut down when the program is told to stop.
+    pub(crate) stop: Duration,
+    /// How long QEMU has to end after `quit` before it is killed.
+    pub(crate) quit: Duration,
+}
+
+/// What happens to a guest that ignored an ACPI shutdown request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SoftTimeoutAction {
+    /// It stays on, and the log says so.
+    Leave,
+    /// It is switched off.
+    Off,
+}
