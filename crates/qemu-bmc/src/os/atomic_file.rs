@@ -8,7 +8,9 @@
 //! The first fsync keeps the rename from reaching the disk before the content does; the second makes the
 //! rename itself last. A symbolic link at the path is replaced, not followed.
 //!
-//! These calls wait for the disk. In async code run them where blocking is allowed.
+//! [`replace`] leaves out both fsyncs: no death of this process leaves half a file, and nobody waits for the
+//! disk; [`sync`] afterwards makes it last. The other calls wait for the disk: in async code run them where
+//! blocking is allowed.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -33,14 +35,35 @@ pub(crate) struct Error {
 /// A step failed; the file is as it was, unless it was the last step (sync of the folder), after which it is
 /// new but may be old again after a crash.
 pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    put(path, bytes, mode, File::sync_all)?;
+    sync_folder(path)
+}
+
+/// As [`write`], without waiting for the disk.
+///
+/// # Errors
+/// A step failed; the file is as it was.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+    put(path, bytes, mode, |_| Ok(()))
+}
+
+/// Waits until the disk has the file that was replaced.
+///
+/// # Errors
+/// The file is not there, or the disk failed.
+pub(crate) fn sync(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(failed("sync", path))?;
+    sync_folder(path)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: u32, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Error> {
     let temporary = temporary(path)?;
-    let replaced = fill(&temporary, bytes, mode)
+    let replaced = fill(&temporary, bytes, mode, sync)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
     if replaced.is_err() {
         let _ = fs::remove_file(&temporary);
     }
-    replaced?;
-    sync_folder(path)
+    replaced
 }
 
 /// Removes the file at `path` for good. That there is none is no error.
@@ -67,7 +90,7 @@ fn temporary(path: &Path) -> Result<PathBuf, Error> {
     Ok(path.with_file_name(name))
 }
 
-fn fill(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
+fn fill(path: &Path, bytes: &[u8], mode: u32, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Error> {
     // A crashed process with our number may have left one.
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new()
@@ -78,7 +101,7 @@ fn fill(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
         .map_err(failed("create", path))?;
     file.set_permissions(Permissions::from_mode(mode)).map_err(failed("set the mode of", path))?;
     file.write_all(bytes).map_err(failed("write", path))?;
-    file.sync_all().map_err(failed("sync", path))
+    sync(&file).map_err(failed("sync", path))
 }
 
 fn sync_folder(path: &Path) -> Result<(), Error> {

@@ -144,7 +144,7 @@ impl Process {
     /// Must be called within a tokio runtime.
     pub(crate) fn adopt(token: &Token) -> Result<Option<Self>, Error> {
         let Some(pid) = token.pid() else { return Ok(None) };
-        let process = match Self::watch(pid, false) {
+        let mut process = match Self::watch(pid, false) {
             Err(Error::Watch { source, .. }) if Errno::from_io_error(&source) == Some(Errno::SRCH) => {
                 return Ok(None);
             }
@@ -152,7 +152,14 @@ impl Process {
         };
         // The descriptor was opened first: if the process that has the number now is the right one, it had
         // the number then, and the descriptor is of it.
-        Ok((process.token.as_ref() == Some(token)).then_some(process))
+        if process.token.as_ref() != Some(token) {
+            return Ok(None);
+        }
+        // A program that executed itself anew still has the children of its earlier self.
+        let id = WaitId::PidFd(process.pidfd.get_ref().into());
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        process.child = rustix::process::waitid(id, options).is_ok();
+        Ok(Some(process))
     }
 
     fn watch(pid: Pid, child: bool) -> Result<Self, Error> {

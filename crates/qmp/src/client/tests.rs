@@ -269,6 +269,18 @@ async fn when_qemu_closes_calls_fail_and_the_events_end() {
 }
 
 #[tokio::test]
+async fn a_qemu_that_ends_with_a_command_unread_has_closed() {
+    let (Session { client, .. }, mut peer) = session().await;
+    let peer = async {
+        peer.lines.get_ref().get_ref().readable().await.unwrap();
+        drop(peer);
+    };
+    let (result, ()) = tokio::join!(client.execute("quit", Value::Null, LONG), peer);
+    let Err(Error::Disconnected { source, .. }) = result else { panic!("{result:?}") };
+    assert!(matches!(*source, Disconnect::Closed), "{source:?}");
+}
+
+#[tokio::test]
 async fn the_last_events_survive_a_write_that_fails() {
     for _ in 0..20 {
         let (Session { client, mut events, .. }, mut peer) = session().await;

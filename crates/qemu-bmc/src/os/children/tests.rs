@@ -110,7 +110,10 @@ async fn a_child_starts_with_default_signals() {
         libc::sigfillset(&raw mut set);
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
     }
-    let text = printed(shell("grep -E '^Sig(Blk|Ign)' /proc/self/status")).await;
+    // Not through a shell, which would unblock signals itself.
+    let mut spawn = Spawn::new("grep");
+    spawn.args(["-E", "^Sig(Blk|Ign)", "/proc/self/status"]);
+    let text = printed(spawn).await;
     let sets: Vec<u64> = text
         .lines()
         .map(|line| u64::from_str_radix(line.split_once('\t').unwrap().1, 16).unwrap())
