@@ -56,7 +56,12 @@ pub(crate) fn sync(path: &Path) -> Result<(), Error> {
     sync_folder(path)
 }
 
-fn put(path: &Path, bytes: &[u8], mode: u32, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Error> {
+fn put(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    sync: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), Error> {
     let temporary = temporary(path)?;
     let replaced = fill(&temporary, bytes, mode, sync)
         .and_then(|()| fs::rename(&temporary, path).map_err(failed("replace", path)));
@@ -90,7 +95,12 @@ fn temporary(path: &Path) -> Result<PathBuf, Error> {
     Ok(path.with_file_name(name))
 }
 
-fn fill(path: &Path, bytes: &[u8], mode: u32, sync: impl FnOnce(&File) -> io::Result<()>) -> Result<(), Error> {
+fn fill(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    sync: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), Error> {
     // A crashed process with our number may have left one.
     let _ = fs::remove_file(path);
     let mut file = OpenOptions::new()
@@ -145,6 +155,21 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
         }
         assert_eq!(names(folder.path()), ["users.json"]);
+    }
+
+    #[test]
+    fn a_file_may_be_replaced_now_and_synced_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("power.state");
+        let error = sync(&path).unwrap_err();
+        assert_eq!(error.to_string(), format!("sync {}", path.display()));
+        for content in ["off", "on"] {
+            replace(&path, content.as_bytes(), 0o644).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        sync(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o644);
+        assert_eq!(names(folder.path()), ["power.state"]);
     }
 
     #[test]

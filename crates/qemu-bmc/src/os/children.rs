@@ -156,7 +156,7 @@ impl Process {
             return Ok(None);
         }
         // A program that executed itself anew still has the children of its earlier self.
-        let id = WaitId::PidFd(process.pidfd.get_ref().into());
+        let id = WaitId::PidFd(process.pidfd.get_ref().as_fd());
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         process.child = rustix::process::waitid(id, options).is_ok();
         Ok(Some(process))

@@ -206,6 +206,15 @@ async fn a_process_that_is_not_ours_is_adopted() {
 }
 
 #[tokio::test]
+async fn a_child_that_is_adopted_is_still_a_child() {
+    let token = shell("exec sleep 1000").start().unwrap().token().unwrap().clone();
+    let process = Process::adopt(&token).unwrap().expect("it lives");
+    assert!(process.is_child());
+    process.signal(Signal::TERM).unwrap();
+    assert_eq!(ended(&process).await, Ended::Killed(15));
+}
+
+#[tokio::test]
 async fn a_number_that_was_given_out_again_is_not_adopted() {
     let process = shell("exec sleep 1000").start().unwrap();
     let token = process.token().unwrap().clone();
