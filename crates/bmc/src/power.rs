@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | On | queued | nothing to do |
 //! | Off | nothing to do | queued; replaces what waits |
-//! | Cycle | refused: the machine is off | merged into a cycle under way, else queued; replaces what waits |
+//! | Cycle | refused: the machine is off | merged into a cycle under way or a start that waits, else queued; replaces what waits |
 //! | Reset | refused: the machine is off | merged into a start, cycle or reset under way, else queued |
 //! | Soft, NMI | refused: the machine is off | merged into the same one under way; refused as busy while another is |
 //!
@@ -70,6 +70,8 @@ impl fmt::Display for PowerRequest {
 pub enum Requester {
     /// A management client (IPMI), logged in as this user.
     User(crate::UserId),
+    /// The guest itself, through the system interface.
+    Guest,
     /// Somebody at the machine itself: the local command line stands for the front panel's buttons.
     Button,
     /// The power restore policy, when the controller starts.
@@ -82,6 +84,7 @@ impl fmt::Display for Requester {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(id) => write!(f, "user {id}"),
+            Self::Guest => f.write_str("the guest"),
             Self::Button => f.write_str("the local command line"),
             Self::RestorePolicy => f.write_str("the power restore policy"),
             Self::Shutdown => f.write_str("the controller's shutdown"),
@@ -162,7 +165,9 @@ impl Power {
             }
             (R::Cycle | R::Reset | R::Nmi | R::Soft, false) => return Err(Refusal::PoweredOff),
             (R::On, false) | (R::Off, true) => {}
-            (R::Cycle, true) if pending == Some(R::Cycle) => return Ok(Accepted::Merged),
+            (R::Cycle, true) if pending == Some(R::Cycle) || self.waits_to_start() => {
+                return Ok(Accepted::Merged);
+            }
             (R::Cycle, true) => {}
             (R::Reset, true) => {
                 if matches!(pending, Some(R::On | R::Cycle | R::Reset)) {
@@ -179,10 +184,16 @@ impl Power {
         Ok(Accepted::Queued)
     }
 
+    /// An accepted power on that has not begun: the machine is off, or will be by then, and a cycle in
+    /// its place would be one of a machine that is off.
+    fn waits_to_start(&self) -> bool {
+        matches!(self.waiting, Some((PowerRequest::On, _)))
+    }
+
     /// Why the boot that is beginning begins (Get System Restart Cause, §28.11).
     pub(crate) fn restart_cause(&self) -> RestartCause {
         match self.running {
-            Some((_, Requester::User(_))) => RestartCause::ChassisControl,
+            Some((_, Requester::User(_) | Requester::Guest)) => RestartCause::ChassisControl,
             Some((PowerRequest::Reset, Requester::Button)) => RestartCause::ResetButton,
             Some((_, Requester::Button)) => RestartCause::PowerButton,
             Some((_, Requester::RestorePolicy)) => RestartCause::RestorePolicy,
@@ -191,7 +202,7 @@ impl Power {
     }
 
     pub(crate) fn started_by_command(&self) -> bool {
-        matches!(self.running, Some((_, Requester::User(_))))
+        matches!(self.running, Some((_, Requester::User(_) | Requester::Guest)))
     }
 }
 
@@ -226,6 +237,18 @@ mod tests {
         assert_eq!(p.request(PowerRequest::Cycle, Requester::Button), Ok(Accepted::Merged));
         p.done();
         assert_eq!(p.take(), None);
+    }
+
+    #[test]
+    fn a_cycle_does_not_take_the_place_of_a_start_that_waits() {
+        let mut p = power(HostPower::On);
+        p.request(PowerRequest::Off, Requester::Button).unwrap();
+        p.take();
+        p.request(PowerRequest::On, Requester::Button).unwrap();
+        assert_eq!(p.request(PowerRequest::Cycle, Requester::Button), Ok(Accepted::Merged));
+        p.set_host(HostPower::Off);
+        p.done();
+        assert_eq!(p.take(), Some(PowerRequest::On));
     }
 
     #[test]
