@@ -135,6 +135,8 @@ pub struct BootOptions {
     flags: BootFlags,
     generation: BootGeneration,
     expires: Option<Instant>,
+    /// Which parameters are marked invalid, one bit each. Volatile.
+    invalid: u8,
     /// Parameter 0: 0 set complete, 1 set in progress. Volatile.
     pub set_in_progress: u8,
     /// Parameter 1: service partition selector.
@@ -159,6 +161,7 @@ impl Default for BootOptions {
 impl BootOptions {
     /// Size of the initiator's mailbox (parameter 7): five blocks of 16 bytes.
     pub const MAILBOX: usize = 80;
+    const FLAGS: u8 = 5;
 
     /// The boot flags.
     pub fn flags(&self) -> BootFlags {
@@ -167,8 +170,33 @@ impl BootOptions {
 
     /// What the next boot uses.
     pub fn choice(&self) -> BootChoice {
-        let device = if self.flags.valid { self.flags.device } else { BootDevice::None };
+        let device = if self.in_force() { self.flags.device } else { BootDevice::None };
         BootChoice { device, generation: self.generation }
+    }
+
+    fn in_force(&self) -> bool {
+        self.flags.valid && !self.marked_invalid(Self::FLAGS)
+    }
+
+    /// Whether a parameter (0 to 7) is marked invalid: what it holds does not count.
+    pub fn marked_invalid(&self, parameter: u8) -> bool {
+        self.invalid & Self::mark(parameter) != 0
+    }
+
+    fn mark(parameter: u8) -> u8 {
+        1u8.checked_shl(parameter.into()).unwrap_or(0)
+    }
+
+    /// Returns whether that changes what the next boot uses.
+    pub(crate) fn mark_invalid(&mut self, parameter: u8, invalid: bool) -> bool {
+        if self.marked_invalid(parameter) == invalid {
+            return false;
+        }
+        self.invalid ^= Self::mark(parameter);
+        if parameter == Self::FLAGS {
+            self.generation.0 += 1;
+        }
+        parameter == Self::FLAGS
     }
 
     /// A block of the initiator's mailbox (parameter 7).
@@ -214,7 +242,7 @@ impl BootOptions {
 
     /// Returns whether flags were used up.
     pub(crate) fn began(&mut self, generation: BootGeneration) -> bool {
-        if generation != self.generation || !self.flags.valid || self.flags.persistent {
+        if generation != self.generation || !self.in_force() || self.flags.persistent {
             return false;
         }
         self.clear();
@@ -248,6 +276,7 @@ impl BootOptions {
             flags: saved.flags,
             generation: BootGeneration::default(),
             expires: None,
+            invalid: 0,
             set_in_progress: 0,
             partition: saved.partition,
             partition_scan: saved.partition_scan,

@@ -69,6 +69,9 @@ pub enum Intent {
 /// How many events wait to be taken before the oldest is dropped: a reader that hangs must not cost memory.
 const EVENT_BACKLOG: usize = 256;
 
+/// The bit of the global enables that is set from the start.
+const EVENT_LOGGING: u8 = 0x08;
+
 /// The controller of one machine.
 #[derive(Debug)]
 pub struct Bmc {
@@ -78,6 +81,8 @@ pub struct Bmc {
     pub users: Users,
     /// What the LAN channel accepts.
     pub lan: Lan,
+    /// BMC Global Enables (§22.1): event logging and the interrupts of the system interface. Volatile.
+    pub global_enables: u8,
     power: Power,
     boot: BootOptions,
     chassis: Chassis,
@@ -95,6 +100,7 @@ impl Bmc {
             identity,
             users,
             lan,
+            global_enables: EVENT_LOGGING,
             power: Power::default(),
             boot: BootOptions::default(),
             chassis: Chassis::default(),
@@ -180,6 +186,12 @@ impl Bmc {
     pub fn boot_mut(&mut self) -> &mut BootOptions {
         self.unsaved = true;
         &mut self.boot
+    }
+
+    /// Marks a boot option (parameters 0 to 7) invalid, or valid again. What is marked is kept, and does
+    /// not count.
+    pub fn mark_boot_parameter(&mut self, parameter: u8, invalid: bool) {
+        self.boot_order_stale |= self.boot.mark_invalid(parameter, invalid);
     }
 
     /// A boot began with the choice of `generation` in force: a one-time override is used up by it.
@@ -352,6 +364,24 @@ mod tests {
         bmc.set_boot_flags(now, flags, Requester::Button);
         bmc.boot_began(before.generation);
         assert_eq!(bmc.boot().choice().device, BootDevice::Cdrom);
+    }
+
+    #[test]
+    fn flags_that_are_marked_invalid_wait_until_they_are_valid_again() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.take_intent();
+        bmc.mark_boot_parameter(5, true);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
+        let choice = bmc.boot().choice();
+        assert_eq!(choice.device, BootDevice::None);
+        bmc.boot_began(choice.generation);
+        bmc.mark_boot_parameter(5, false);
+        assert_eq!(bmc.boot().choice().device, BootDevice::Pxe, "the boot in between did not use it up");
+        bmc.mark_boot_parameter(200, true);
+        assert!(!bmc.boot().marked_invalid(200));
     }
 
     #[test]

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SolSettings {
+    /// Parameter 0: 0 set complete, 1 set in progress. Volatile.
+    #[serde(skip)]
+    pub set_in_progress: u8,
     /// Whether SOL payloads can be activated at all (parameter 1).
     pub enabled: bool,
     /// Payloads must be encrypted, whatever the client asks for (parameter 2, bit 7).
@@ -31,6 +34,7 @@ pub struct SolSettings {
 impl Default for SolSettings {
     fn default() -> Self {
         Self {
+            set_in_progress: 0,
             enabled: true,
             force_encryption: true,
             force_authentication: true,
