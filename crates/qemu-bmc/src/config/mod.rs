@@ -1,9 +1,51 @@
-//! What was said (environment, file) → what it means ([`Plan`]).
+//! What was said becomes what it means.
+//!
+//! ```text
+//!   environment ─┐
+//!                ├─▶ Said (a text per setting) ─▶ value::* (a value per text) ─▶ Plan
+//!   file ────────┘                                        │
+//!                                                         └─▶ ConfigErrors: everything that is wrong, at once
+//! ```
+//!
+//! The file system, the host name and the interfaces are asked through [`Host`], so a test makes a plan from a
+//! list of variables and nothing else. A plan is made before anything is started: whoever has one needs to
+//! check nothing again, and whoever has none has a message to show and exits with [`ConfigErrors::EXIT_CODE`].
+//!
+//! To add a setting, add a row to [`settings`] and say in [`load`] what it means.
 
+mod describe;
+mod file;
+mod host;
+mod load;
+mod nearest;
 mod plan;
+mod reader;
+mod said;
+mod settings;
+mod value;
 
+use std::fmt;
+
+pub(crate) use host::{Host, PathKind, ThisHost};
+pub(crate) use load::control_socket;
 pub(crate) use plan::*;
+pub(crate) use settings::is_secret;
 
-/// A setting with its text and its origin.
-#[derive(Clone, Debug)]
-pub(crate) struct Effective;
+/// Everything that is wrong with a configuration: one sentence each, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConfigErrors(Vec<String>);
+
+impl ConfigErrors {
+    /// The exit status of a program that has nothing to run.
+    pub(crate) const EXIT_CODE: u8 = 2;
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = if self.0.len() == 1 { "error" } else { "errors" };
+        write!(f, "the configuration has {} {errors}, nothing was started:", self.0.len())?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}

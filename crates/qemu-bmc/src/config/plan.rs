@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     /// What a user should hear about, one sentence each, without secrets.
     pub(crate) warnings: Vec<String>,
     /// Every setting with its text and its origin, for [`Plan::describe`].
-    pub(super) settings: Vec<super::Effective>,
+    pub(super) settings: Vec<super::describe::Effective>,
 }
 
 /// The guest and its hardware.

@@ -1,0 +1,368 @@
+//! What each setting means, and what they mean together.
+//!
+//! Every value is taken before the first missing one ends anything, so that all mistakes are found in one go:
+//! a function here first takes all that it needs, as options, and only then puts its part together with `?`.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bmc::{Password, Privilege, Secret};
+
+use super::{
+    ConfigErrors,
+    host::{Host, PathKind},
+    plan::*,
+    reader::{Findings, Reader},
+    said::{Said, Texts},
+    settings::{self, Row, user},
+    value,
+};
+
+/// The longest path of a unix socket: `sun_path` less its final zero (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+/// Slots of the user table that aren't the null user's.
+const USERS_MAX: usize = 15;
+/// What RFB's authentication uses of a password.
+const VNC_PASSWORD_USED: usize = 8;
+/// Long enough for QEMU to flush a disk, short beside docker's ten seconds.
+const QUIT_LIMIT: Duration = Duration::from_secs(2);
+
+impl Plan {
+    /// Makes a plan from the environment, the configuration file and the machine as it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with its place, what it got unless that's a secret, and what it takes.
+    pub(crate) fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        host: &dyn Host,
+    ) -> Result<Self, ConfigErrors> {
+        let mut findings = Findings::default();
+        let said = Said::collect(environment, host, &mut findings.problems, &mut findings.warnings);
+        let plan = Reader { texts: &said.settings, host, findings: &mut findings }.plan(&said.users);
+        match plan {
+            Some(plan) if findings.problems.is_empty() => {
+                Ok(Self { warnings: findings.warnings, settings: findings.settings, ..plan })
+            }
+            _ => Err(ConfigErrors(findings.problems)),
+        }
+    }
+}
+
+/// Where the local commands find the program that runs: the one thing that they need of a configuration.
+///
+/// # Errors
+/// As [`Plan::load`], but for this setting alone and for what can't be read at all.
+pub(crate) fn control_socket(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    host: &dyn Host,
+) -> Result<PathBuf, ConfigErrors> {
+    let mut findings = Findings::default();
+    let said = Said::collect(environment, host, &mut findings.problems, &mut findings.warnings);
+    match (Reader { texts: &said.settings, host, findings: &mut findings }).run_dir() {
+        Some((_, socket)) if findings.problems.is_empty() => Ok(socket),
+        _ => Err(ConfigErrors(findings.problems)),
+    }
+}
+
+impl Reader<'_> {
+    fn plan(&mut self, users: &[Texts]) -> Option<Plan> {
+        let config = self.get(&settings::CONFIG);
+        let debug = self.get(&settings::DEBUG);
+        let machine = self.machine();
+        let controller = self.controller(users);
+        let lan = self.lan();
+        let vnc = self.vnc();
+        let console = self.console();
+        let paths = self.paths();
+        let times = self.times();
+
+        config?;
+        let (vnc, console) = (vnc?, console?);
+        if vnc.port.is_some() && vnc.port == console.sol_port {
+            let vnc = self.texts.name(&settings::VNC_PORT.row);
+            self.refuse(&settings::SOL_PORT.row, &format!("this is VNC's port too ({vnc})"));
+        }
+        Some(Plan {
+            machine: machine?,
+            controller: controller?,
+            lan: lan?,
+            vnc,
+            console,
+            paths: paths?,
+            times: times?,
+            debug: debug?,
+            warnings: Vec::new(),
+            settings: Vec::new(),
+        })
+    }
+
+    fn machine(&mut self) -> Option<MachinePlan> {
+        let name = self.get(&settings::VM_NAME);
+        let uuid = self.get(&settings::VM_UUID);
+        let serial = self.get(&settings::VM_SERIAL);
+        let memory_mib = self.get(&settings::VM_MEMORY);
+        let cpus = self.get(&settings::VM_CPUS);
+        let disk = self.disk();
+        let cdrom = self.cdrom();
+        let boot = self.get(&settings::VM_BOOT);
+        let firmware = self.get(&settings::VM_BOOT_MODE);
+        let menu_timeout = self.get(&settings::VM_BOOT_MENU_TIMEOUT);
+        let networks = self.networks();
+        let kvm = self.get(&settings::ENABLE_KVM);
+        let qemu_binary = self.get(&settings::QEMU_BINARY);
+        let extra_args = self.get(&settings::QEMU_EXTRA_ARGS);
+        let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
+
+        let name = name?.unwrap_or_else(|| host_name(self.host));
+        self.show(&settings::VM_NAME.row, &name);
+        Some(MachinePlan {
+            qemu_binary: qemu_binary?,
+            memory_mib: memory_mib?,
+            cpus: cpus?,
+            disk: disk?,
+            cdrom: cdrom?,
+            boot: boot?,
+            firmware: firmware?,
+            menu_timeout: menu_timeout?,
+            kvm: kvm?,
+            networks: networks?,
+            extra_args: extra_args?,
+            power_on_at_start: power_on_at_start?,
+            identity: IdentityPlan { uuid: uuid?, serial: serial?, name },
+        })
+    }
+
+    /// An absent disk is a machine without a disk: users start from the CD or the network and add one later.
+    fn disk(&mut self) -> Option<Option<PathBuf>> {
+        let Some(path) = self.get(&settings::VM_DISK)? else { return Some(None) };
+        let row = &settings::VM_DISK.row;
+        match self.host.kind(&path) {
+            Some(PathKind::File) => return Some(Some(path)),
+            Some(PathKind::Folder) => {
+                self.refuse(row, "this is a folder");
+                return None;
+            }
+            None => {
+                let name = self.texts.name(row);
+                self.warn(format!("there is no disk image {path:?} ({name}): the machine has no disk"));
+            }
+        }
+        Some(None)
+    }
+
+    fn cdrom(&mut self) -> Option<Option<PathBuf>> {
+        let Some(path) = self.get(&settings::VM_CDROM)? else { return Some(None) };
+        let why = match self.host.kind(&path) {
+            Some(PathKind::File) => return Some(Some(path)),
+            Some(PathKind::Folder) => "this is a folder",
+            None => "there is no such file",
+        };
+        self.refuse(&settings::VM_CDROM.row, why);
+        None
+    }
+
+    fn networks(&mut self) -> Option<Networks> {
+        let networks = self.get(&settings::VM_NETWORKS)?;
+        let interfaces = match &networks {
+            Networks::Auto => guest_interfaces(&self.host.interfaces()),
+            Networks::None => Vec::new(),
+            Networks::Named(names) => names.clone(),
+        };
+        if !interfaces.is_empty() {
+            self.warn(format!(
+                "network interfaces can't be handed to the guest yet: it starts without {}",
+                interfaces.join(", ")
+            ));
+        }
+        Some(networks)
+    }
+
+    fn controller(&mut self, more_users: &[Texts]) -> Option<ControllerPlan> {
+        let name = self.get(&settings::IPMI_USER);
+        let password = self.get_secret(&settings::IPMI_PASS, &settings::IPMI_PASS_FILE);
+        let more_users: Vec<_> = more_users.iter().map(|texts| self.user(texts)).collect();
+        let kg = self.get(&settings::IPMI_KG);
+        let cipher_suites = self.get(&settings::IPMI_CIPHER_SUITES);
+        let v15 = self.get(&settings::IPMI_LAN15);
+        if v15 == Some(true) {
+            self.warn("IPMI 1.5 sessions are accepted: what they carry can be read on the way (IPMI_LAN15)");
+        }
+
+        let first = Some(UserPlan {
+            name: name?,
+            password: password?,
+            privilege: Privilege::Administrator,
+            enabled: true,
+        });
+        let users: Vec<_> = std::iter::once(first).chain(more_users).collect::<Option<_>>()?;
+        self.check_users(&users);
+        Some(ControllerPlan { users, kg: kg?, cipher_suites: cipher_suites?, v15: v15? })
+    }
+
+    fn user(&mut self, texts: &Texts) -> Option<UserPlan> {
+        let mut reader = Reader { texts, host: self.host, findings: self.findings };
+        let name = reader.get(&user::NAME);
+        let password = reader.get_secret(&user::PASSWORD, &user::PASSWORD_FILE);
+        let privilege = reader.get(&user::PRIVILEGE);
+        let enabled = reader.get(&user::ENABLED);
+        Some(UserPlan { name: name?, password: password?, privilege: privilege?, enabled: enabled? })
+    }
+
+    fn check_users(&mut self, users: &[UserPlan]) {
+        if users.len() > USERS_MAX {
+            let problem = format!("there are {} users, and room for {USERS_MAX}", users.len());
+            self.findings.problems.push(problem);
+        }
+        let mut names = HashSet::new();
+        for user in users {
+            if !names.insert(&user.name) {
+                self.findings.problems.push(format!("two users have the name {:?}", user.name));
+            }
+        }
+        let default = Password::new(settings::IPMI_PASS.row.default.as_bytes());
+        if let Some(user) = users.first().filter(|user| Ok(&user.password) == default.as_ref()) {
+            self.warn(format!(
+                "{} has the default password, which everyone knows: set IPMI_PASS or IPMI_PASS_FILE",
+                user.name
+            ));
+        }
+    }
+
+    fn lan(&mut self) -> Option<LanPlan> {
+        let addresses = self.get(&settings::IPMI_ADDRESS);
+        let port = self.get(&settings::IPMI_PORT);
+        let advertised_port = self.get(&settings::IPMI_ADVERTISED_PORT);
+        Some(LanPlan { addresses: addresses?, port: port?, advertised_port: advertised_port? })
+    }
+
+    fn vnc(&mut self) -> Option<VncPlan> {
+        let addresses = self.get(&settings::VNC_ADDRESS);
+        let port = self.get(&settings::VNC_PORT);
+        let password = self.get_secret(&settings::VNC_PASSWORD, &settings::VNC_PASSWORD_FILE);
+
+        let plan = VncPlan { addresses: addresses?, port: port?, password: password? };
+        let open = plan.port.is_some() && !plan.addresses.iter().all(IpAddr::is_loopback);
+        match plan.password.as_ref().map(Secret::expose) {
+            None if open => self.warn(
+                "VNC has no password: who reaches its port has the screen and the keyboard; \
+                 set VNC_PASSWORD or VNC_PASSWORD_FILE",
+            ),
+            Some(password) if password.len() > VNC_PASSWORD_USED => {
+                self.warn(format!("VNC uses only the first {VNC_PASSWORD_USED} bytes of its password"));
+            }
+            _ => {}
+        }
+        Some(plan)
+    }
+
+    fn console(&mut self) -> Option<ConsolePlan> {
+        let sol_port = self.get(&settings::SOL_PORT);
+        let sol_history = self.get(&settings::SOL_HISTORY);
+        let log = self.get(&settings::CONSOLE_LOG);
+        let log_size = self.get(&settings::CONSOLE_LOG_SIZE);
+        let log_files = self.get(&settings::CONSOLE_LOG_FILES);
+        Some(ConsolePlan {
+            sol_port: sol_port?,
+            log: log?,
+            log_size: log_size?,
+            log_files: log_files?,
+            sol_history: sol_history?,
+        })
+    }
+
+    fn paths(&mut self) -> Option<Paths> {
+        let run = self.run_dir();
+        let state = self.get(&settings::STATE_DIR);
+        let qmp = self.get(&settings::QMP_SOCK);
+        let power_state = self.get(&settings::POWER_STATE_FILE);
+
+        let (run_dir, control_socket) = run?;
+        if !self.host.can_write(&run_dir) {
+            self.refuse(&settings::RUN_DIR.row, "this folder cannot be written");
+        }
+        let state_dir = match state? {
+            None => self.default_state_dir(&run_dir),
+            Some(folder) => {
+                if !self.host.can_write(&folder) {
+                    self.refuse(&settings::STATE_DIR.row, "this folder cannot be written");
+                }
+                folder
+            }
+        };
+        let qmp_socket = qmp?.unwrap_or_else(|| run_dir.join("qmp.sock"));
+        self.check_socket(&settings::QMP_SOCK.row, &qmp_socket);
+        let power_state_file = power_state?.unwrap_or_else(|| run_dir.join("power.state"));
+
+        self.show(&settings::STATE_DIR.row, &state_dir.to_string_lossy());
+        self.show(&settings::QMP_SOCK.row, &qmp_socket.to_string_lossy());
+        self.show(&settings::POWER_STATE_FILE.row, &power_state_file.to_string_lossy());
+        Some(Paths { run_dir, state_dir, qmp_socket, power_state_file, control_socket })
+    }
+
+    /// The run folder, and the control socket in it.
+    fn run_dir(&mut self) -> Option<(PathBuf, PathBuf)> {
+        let run_dir = self.get(&settings::RUN_DIR)?;
+        let control_socket = run_dir.join("control.sock");
+        self.check_socket(&settings::RUN_DIR.row, &control_socket);
+        Some((run_dir, control_socket))
+    }
+
+    fn default_state_dir(&mut self, run_dir: &Path) -> PathBuf {
+        let volume = Path::new("/vm");
+        let folder = volume.join("bmc");
+        // Without the volume there is nothing that outlives the container, so it isn't made up.
+        if self.host.kind(volume) == Some(PathKind::Folder) && self.host.can_write(&folder) {
+            return folder;
+        }
+        self.warn(format!(
+            "{folder:?} cannot be written: settings and UEFI variables are kept in {run_dir:?}, \
+             which may not outlive a restart; mount a volume on {volume:?} or set STATE_DIR"
+        ));
+        run_dir.to_owned()
+    }
+
+    fn check_socket(&mut self, row: &'static Row, socket: &Path) {
+        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+            self.refuse(row, &format!("a socket's path would be longer than {SOCKET_PATH_MAX} bytes"));
+        }
+    }
+
+    fn times(&mut self) -> Option<Times> {
+        let soft_shutdown = self.get(&settings::SOFT_TIMEOUT);
+        let soft_shutdown_action = self.get(&settings::SOFT_TIMEOUT_ACTION);
+        let stop = self.get(&settings::STOP_TIMEOUT);
+        Some(Times {
+            soft_shutdown: soft_shutdown?,
+            soft_shutdown_action: soft_shutdown_action?,
+            stop: stop?,
+            quit: QUIT_LIMIT,
+        })
+    }
+}
+
+/// The host's name. A host can have one that fits no label; then the node has the program's.
+fn host_name(host: &dyn Host) -> String {
+    let label = host.name().and_then(|name| value::optional_label(&name).ok().flatten());
+    label.unwrap_or_else(|| "qemu-bmc".into())
+}
+
+/// The guest's interfaces among a container's: ethN with N ≥ 2, in numeric order.
+fn guest_interfaces(all: &[String]) -> Vec<String> {
+    let mut numbers: Vec<u32> = all
+        .iter()
+        .filter_map(|name| {
+            let number = name.strip_prefix("eth")?.parse().ok()?;
+            (number >= 2 && *name == format!("eth{number}")).then_some(number)
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| format!("eth{number}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

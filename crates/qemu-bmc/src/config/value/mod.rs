@@ -1,0 +1,40 @@
+//! From a setting's text to its value: one function per kind of value.
+//!
+//! All have the same shape, so that a row of the table of settings can name one. What they answer to a bad
+//! text is only *why*, and only where that isn't plain from what the setting takes: who said it, what was
+//! said and what would have been right are added where those are known. So no parser can leak a secret.
+
+mod controller;
+mod machine;
+mod scalar;
+mod words;
+
+pub(super) use controller::*;
+pub(super) use machine::*;
+pub(super) use scalar::*;
+pub(super) use words::*;
+
+/// Why a text is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It hasn't the form that the setting takes.
+    Form,
+    /// It has, and still won't do. Never quotes the text.
+    Because(String),
+}
+
+/// What a parser answers.
+pub(super) type Parsed<T> = Result<T, Refused>;
+
+fn because<T>(why: impl Into<String>) -> Parsed<T> {
+    Err(Refused::Because(why.into()))
+}
+
+/// The choice whose word was given, in any case.
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Parsed<T> {
+    choices
+        .iter()
+        .find(|(word, _)| word.eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
+        .ok_or(Refused::Form)
+}
