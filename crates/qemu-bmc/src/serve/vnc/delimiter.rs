@@ -41,6 +41,8 @@ pub(super) struct Delimiter {
     size: Size,
     /// How many rectangles of the current update have not begun.
     rectangles: u16,
+    /// True if the current update has had pixels.
+    painted: bool,
     /// What the current rectangle still consists of, after `opaque`.
     body: Body,
     /// How many bytes follow that need no look.
@@ -62,8 +64,8 @@ enum Body {
 pub(super) struct Scanned {
     /// How many bytes from the front may go to the viewer.
     pub(super) ready: usize,
-    /// True if a rectangle with pixels began, which answers the viewer's request.
-    pub(super) painted: bool,
+    /// How many updates with pixels began, which answer requests of the viewer.
+    pub(super) updates: u32,
 }
 
 /// Why QEMU's stream isn't understood.
@@ -88,7 +90,7 @@ pub(super) enum StreamError {
 impl Delimiter {
     /// `size` and `format` are what the connection begins with.
     pub(super) fn new(size: Size, format: PixelFormat) -> Self {
-        Self { format, size, rectangles: 0, body: Body::Done, opaque: 0, resets_tight: true }
+        Self { format, size, rectangles: 0, painted: false, body: Body::Done, opaque: 0, resets_tight: true }
     }
 
     pub(super) fn size(&self) -> Size {
@@ -105,7 +107,7 @@ impl Delimiter {
         let mut scanned = Scanned::default();
         while let Some(rest) = input.get_mut(scanned.ready..)
             && !rest.is_empty()
-            && let Some(length) = self.step(rest, &mut scanned.painted)?
+            && let Some(length) = self.step(rest, &mut scanned.updates)?
         {
             scanned.ready += length;
         }
@@ -147,7 +149,7 @@ impl Delimiter {
     }
 
     /// The length of the next piece at the front of `input`, or `None` if it isn't all there.
-    fn step(&mut self, input: &mut [u8], painted: &mut bool) -> Result<Option<usize>, StreamError> {
+    fn step(&mut self, input: &mut [u8], updates: &mut u32) -> Result<Option<usize>, StreamError> {
         if self.opaque > 0 {
             let length = self.opaque.min(input.len());
             self.opaque -= length;
@@ -156,7 +158,7 @@ impl Delimiter {
         match self.body {
             Body::Hextile(_) => Ok(self.hextile_tile(input)),
             Body::Tight(size) => self.tight_rectangle(size, input),
-            Body::Done if self.rectangles > 0 => self.rectangle(input, painted),
+            Body::Done if self.rectangles > 0 => self.rectangle(input, updates),
             Body::Done => self.message(input),
         }
     }
@@ -166,6 +168,7 @@ impl Delimiter {
             // FramebufferUpdate
             [0, _, n1, n0, ..] => {
                 self.rectangles = u16::from_be_bytes([n1, n0]);
+                self.painted = false;
                 Ok(Some(4))
             }
             // SetColourMapEntries
@@ -189,7 +192,7 @@ impl Delimiter {
         }
     }
 
-    fn rectangle(&mut self, input: &[u8], painted: &mut bool) -> Result<Option<usize>, StreamError> {
+    fn rectangle(&mut self, input: &[u8], updates: &mut u32) -> Result<Option<usize>, StreamError> {
         let Some(&[_, _, _, _, w1, w0, h1, h0, encoding @ ..]) = input.first_chunk::<12>() else {
             return Ok(None);
         };
@@ -211,14 +214,10 @@ impl Delimiter {
             encodings::LED_STATE => self.opaque = 1,
             other => return Err(StreamError::UnknownEncoding(other)),
         }
-        *painted |= matches!(
-            encoding,
-            encodings::RAW
-                | encodings::COPY_RECT
-                | encodings::HEXTILE
-                | encodings::TIGHT
-                | encodings::TIGHT_PNG
-        );
+        if !self.painted && encodings::has_pixels(encoding) {
+            self.painted = true;
+            *updates += 1;
+        }
         self.rectangles -= 1;
         Ok(Some(12))
     }
@@ -345,7 +344,7 @@ mod tests {
             rectangle(1280, 800, encodings::DESKTOP_SIZE, &[]),
         ];
         let (delimiter, scanned) = scan_whole(&update(&pseudo));
-        assert!(!scanned.painted);
+        assert_eq!(scanned.updates, 0);
         assert_eq!(delimiter.size(), Size { width: 1280, height: 800 });
 
         for (encoding, body) in [
@@ -355,7 +354,8 @@ mod tests {
             (encodings::TIGHT, vec![0x80, 1, 2, 3]),
             (encodings::TIGHT_PNG, vec![0xa0, 2, 1, 2]),
         ] {
-            assert!(scan_whole(&update(&[rectangle(3, 2, encoding, &body)])).1.painted, "{encoding}");
+            let rectangle = rectangle(3, 2, encoding, &body);
+            assert_eq!(scan_whole(&update(&[rectangle.clone(), rectangle])).1.updates, 1, "{encoding}");
         }
     }
 

@@ -61,9 +61,14 @@ impl Encodings {
     }
 }
 
+/// True for encodings of pixels, false for pseudo-encodings.
+pub(super) fn has_pixels(encoding: i32) -> bool {
+    matches!(encoding, RAW | COPY_RECT | HEXTILE | TIGHT | TIGHT_PNG)
+}
+
 fn is_known(encoding: i32) -> bool {
     match encoding {
-        RAW | COPY_RECT | HEXTILE | TIGHT | TIGHT_PNG => true,
+        _ if has_pixels(encoding) => true,
         DESKTOP_SIZE | CURSOR | POINTER_TYPE | EXTENDED_KEY | LED_STATE => true,
         // Hints of the JPEG quality (-32 to -23) and of the zlib level (-256 to -247) that Tight uses.
         -32..=-23 | -256..=-247 => true,

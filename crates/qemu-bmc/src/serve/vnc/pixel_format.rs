@@ -103,7 +103,25 @@ impl PixelFormat {
         } else {
             return Err(PixelFormatError::ColourMap(bits));
         };
-        Ok(Self { width, depth, big_endian: big_endian != 0, colours })
+        Ok(Self { width, depth, big_endian: big_endian != 0, colours }.in_little_endian())
+    }
+
+    /// The little-endian name of the same bytes, if there is one: where each of the four bytes of a pixel
+    /// is a colour. QEMU before 10.1 takes the big-endian name for its native format, and colours come out
+    /// mixed up.
+    fn in_little_endian(self) -> Self {
+        match self.colours {
+            Colours::True { red, green, blue }
+                if self.big_endian
+                    && self.width == PixelWidth::Bits32
+                    && [red, green, blue].iter().all(|channel| channel.is_byte()) =>
+            {
+                let mirror = |channel: Channel| Channel { shift: 24 - channel.shift, ..channel };
+                let colours = Colours::True { red: mirror(red), green: mirror(green), blue: mirror(blue) };
+                Self { big_endian: false, colours, ..self }
+            }
+            _ => self,
+        }
     }
 
     pub(super) fn emit(&self) -> [u8; LENGTH] {
@@ -196,6 +214,10 @@ impl Channel {
         Ok(Self { bits, shift })
     }
 
+    fn is_byte(self) -> bool {
+        self.bits == 8 && self.shift.is_multiple_of(8)
+    }
+
     fn max(self) -> [u8; 2] {
         let [_, _, high, low] = ((1u32 << self.bits) - 1).to_be_bytes();
         [high, low]
@@ -240,6 +262,15 @@ mod tests {
         let bgr233 = [8, 8, 0, 1, 0, 7, 0, 7, 0, 3, 0, 3, 6, 0, 0, 0];
         assert_eq!(pixel(&bgr233, [255, 0, 128]), [0b10_000_111]);
         assert_eq!(pixel(&COLOUR_MAP, [255, 0, 0]), [3]);
+    }
+
+    #[test]
+    fn big_endian_bytes_have_a_little_endian_name() {
+        let big_endian = [32, 24, 1, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0];
+        assert_eq!(pixel(&big_endian, [1, 2, 3]), [0, 1, 2, 3]);
+        let named = [32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 8, 16, 24, 0, 0, 0];
+        assert_eq!(PixelFormat::parse(&big_endian).unwrap().emit(), named);
+        assert_eq!(PixelFormat::parse(&RGB565_BIG_ENDIAN).unwrap().emit(), RGB565_BIG_ENDIAN);
     }
 
     #[test]

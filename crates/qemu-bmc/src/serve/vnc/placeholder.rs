@@ -2,6 +2,8 @@
 //!
 //! It is painted row by row into the viewer's own pixel format, so that no framebuffer is ever held.
 
+use std::iter::repeat_n;
+
 use super::pixel_format::{PixelFormat, Rgb};
 use super::{Size, encodings};
 
@@ -30,18 +32,35 @@ const WIDTH_PER_SCALE: u16 = 320;
 pub(super) struct Painting {
     format: PixelFormat,
     size: Size,
-    lettering: &'static [&'static str],
+    lettering: Lettering,
+    /// The pixel of each shade.
+    shades: [Vec<u8>; SHADES.len()],
+    /// A row without lettering.
+    blank: Vec<u8>,
     /// The next row, `None` before the header.
     row: Option<u16>,
 }
 
+/// The lettering, enlarged and in the middle of the screen.
+#[derive(Debug)]
+struct Lettering {
+    lines: &'static [&'static str],
+    /// The length of a letter's sides in pixels.
+    scale: usize,
+    /// The margins in pixels.
+    left: usize,
+    top: usize,
+}
+
 impl Painting {
     pub(super) fn new(notice: Notice, size: Size, format: PixelFormat) -> Self {
-        let lettering = match notice {
-            Notice::PowerOff => POWER_IS_OFF,
-            Notice::NoSignal => NO_SIGNAL,
-        };
-        Self { format, size, lettering, row: None }
+        let mut shades = [const { Vec::new() }; SHADES.len()];
+        for ((pixel, colour), index) in shades.iter_mut().zip(SHADES).zip(0..) {
+            format.put(colour, index, pixel);
+        }
+        let [ground, ..] = &shades;
+        let blank = ground.repeat(size.width.into());
+        Self { format, size, lettering: Lettering::new(notice, size), shades, blank, row: None }
     }
 
     /// Appends the next piece of the messages that make the picture, at most a row, and says whether it
@@ -73,28 +92,42 @@ impl Painting {
     }
 
     fn put_row(&self, row: u16, out: &mut Vec<u8>) {
-        let scale = (self.size.width / WIDTH_PER_SCALE).max(1);
-        let letters = letters(self.lettering, row, self.size.height, scale);
-        let width = self.lettering.iter().map(|line| line.len()).max().unwrap_or_default();
-        for column in 0..self.size.width {
-            let letter = at(column, self.size.width, width, scale).and_then(|x| letters.get(x));
-            let shade = SHADE_LETTERS.iter().position(|shade| Some(shade) == letter).unwrap_or_default();
-            let colour = SHADES.get(shade).copied().unwrap_or_default();
-            self.format.put(colour, u8::try_from(shade).unwrap_or_default(), out);
+        let start = out.len();
+        out.extend(&self.blank);
+        let pixels = out.get_mut(start..).unwrap_or_default();
+        let pixels = pixels.chunks_exact_mut(self.format.bytes_per_pixel()).skip(self.lettering.left);
+        let letters =
+            self.lettering.line(row).iter().flat_map(|letter| repeat_n(letter, self.lettering.scale));
+        for (pixel, letter) in pixels.zip(letters) {
+            let shade = SHADE_LETTERS.iter().zip(&self.shades).find(|(shade, _)| *shade == letter);
+            if let Some((_, shade)) = shade {
+                pixel.copy_from_slice(shade);
+            }
         }
     }
 }
 
-/// The line of the lettering that a row of the screen shows, empty above and below it.
-fn letters(lettering: &'static [&'static str], row: u16, height: u16, scale: u16) -> &'static [u8] {
-    at(row, height, lettering.len(), scale).and_then(|y| lettering.get(y)).map_or(&[], |line| line.as_bytes())
-}
+impl Lettering {
+    fn new(notice: Notice, size: Size) -> Self {
+        let lines = match notice {
+            Notice::PowerOff => POWER_IS_OFF,
+            Notice::NoSignal => NO_SIGNAL,
+        };
+        let scale = usize::from(size.width / WIDTH_PER_SCALE).max(1);
+        let width = lines.iter().map(|line| line.len()).max().unwrap_or_default();
+        Self {
+            lines,
+            scale,
+            left: usize::from(size.width).saturating_sub(width * scale) / 2,
+            top: usize::from(size.height).saturating_sub(lines.len() * scale) / 2,
+        }
+    }
 
-/// Which of `count` cells, each `scale` pixels long and together in the middle of `length`, holds `pixel`.
-fn at(pixel: u16, length: u16, count: usize, scale: u16) -> Option<usize> {
-    let scale = usize::from(scale);
-    let margin = usize::from(length).saturating_sub(count * scale) / 2;
-    Some(usize::from(pixel).checked_sub(margin)? / scale)
+    /// The letters that a row of the screen shows, none above and below.
+    fn line(&self, row: u16) -> &'static [u8] {
+        let line = usize::from(row).checked_sub(self.top).and_then(|row| self.lines.get(row / self.scale));
+        line.map_or(&[], |line| line.as_bytes())
+    }
 }
 
 const POWER_IS_OFF: &[&str] = &[

@@ -17,8 +17,10 @@ use super::{HostScreen, Password, VncSettings, serve};
 
 /// How long a machine without acceleration may take to show something.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The corner of the picture that the BMC paints, while it is the BMC that paints.
-const GROUND: &str = "640x480 20,24,31";
+/// The pictures by size, ground and lettering.
+const PLACEHOLDER: &str = "640x480 20,24,31 200,206,215";
+const PLACEHOLDER_LATER: &str = "720x400 20,24,31 200,206,215";
+const FIRMWARE: &str = "720x400 0,0,0 168,168,168";
 
 /// The door, served by a thread, until dropped.
 struct Door {
@@ -110,25 +112,24 @@ impl Viewer {
         answer.trim_end().to_owned()
     }
 
-    /// Captures the screen until `wanted` likes its size with the colour of its upper left corner, and
-    /// then returns the fingerprint of the picture.
-    fn wait_for(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let limit = Instant::now() + LIMIT;
-        loop {
-            let answer = self.ask("capture");
-            let (corner, fingerprint) = answer.rsplit_once(' ').expect("an answer");
-            if wanted(corner) {
-                return fingerprint.to_owned();
-            }
-            assert!(Instant::now() < limit, "{what}: the screen is still {answer}");
-            thread::sleep(Duration::from_millis(20));
-        }
+    /// Captures the screen until it is `wanted`, and returns the fingerprint of the picture.
+    fn wait_for(&mut self, wanted: &str) -> String {
+        self.wait_until(wanted, |picture| picture.starts_with(wanted))
     }
 
     fn wait_for_change(&mut self, before: &str) {
+        self.wait_until("another picture", |picture| !picture.ends_with(before));
+    }
+
+    fn wait_until(&mut self, what: &str, is_wanted: impl Fn(&str) -> bool) -> String {
         let limit = Instant::now() + LIMIT;
-        while self.ask("capture").ends_with(before) {
-            assert!(Instant::now() < limit, "the screen does not change");
+        loop {
+            let picture = self.ask("capture");
+            assert!(!picture.contains("Error"), "waiting for {what}: {picture}");
+            if is_wanted(&picture) {
+                return picture.rsplit(' ').next().unwrap().to_owned();
+            }
+            assert!(Instant::now() < limit, "waiting for {what}: the screen is still {picture}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -141,33 +142,41 @@ impl Drop for Viewer {
     }
 }
 
-fn is_text_mode(corner: &str) -> bool {
-    corner == "720x400 0,0,0"
-}
-
 #[test]
 fn one_viewer_sees_the_machine_come_and_go_and_come_back() {
     let folder = TempDir::new().unwrap();
     let door = Door::open(None);
     let mut viewer = Viewer::connect(&door, &[]);
-    let off = viewer.wait_for("off", |corner| corner == GROUND);
+    viewer.wait_for(PLACEHOLDER);
 
     for _ in 0..2 {
         let machine = Machine::start(folder.path());
         door.host.send_replace(machine.screen());
-        let prompt = viewer.wait_for("firmware", is_text_mode);
+        let prompt = viewer.wait_for(FIRMWARE);
         assert_eq!(viewer.ask("key esc"), "ok");
         viewer.wait_for_change(&prompt);
 
         door.host.send_replace(HostScreen::Off);
-        viewer.wait_for("off again", |corner| corner == "720x400 20,24,31");
+        viewer.wait_for(PLACEHOLDER_LATER);
     }
+}
 
+#[test]
+fn a_machine_that_dies_leaves_no_signal_and_one_that_starts_is_found() {
+    let folder = TempDir::new().unwrap();
+    let door = Door::open(None);
     let machine = Machine::start(folder.path());
     door.host.send_replace(machine.screen());
-    viewer.wait_for("firmware", is_text_mode);
+    let mut viewer = Viewer::connect(&door, &[]);
+    viewer.wait_for(FIRMWARE);
+
     drop(machine);
-    let no_signal = viewer.wait_for("no signal", |corner| corner == "720x400 20,24,31");
+    let no_signal = viewer.wait_for(PLACEHOLDER_LATER);
+    let _machine = Machine::start(folder.path());
+    viewer.wait_for(FIRMWARE);
+
+    door.host.send_replace(HostScreen::Off);
+    let off = viewer.wait_for(PLACEHOLDER_LATER);
     assert_ne!(no_signal, off);
 }
 
@@ -178,25 +187,27 @@ fn viewers_of_different_pixel_formats_see_the_same() {
     let kinds = [("rgb32", "hextile"), ("bgr32", "raw"), ("rgb32be", "hextile"), ("rgb565", "raw")];
     let mut viewers =
         kinds.map(|(format, encoding)| Viewer::connect(&door, &["--format", format, "--encoding", encoding]));
-    // 16 bits cannot hold the exact shade.
-    let is_ground = |corner: &str| [GROUND, "640x480 16,24,32"].contains(&corner);
-    for viewer in &mut viewers {
-        viewer.wait_for("off", is_ground);
+    let [exact @ .., coarse] = &mut viewers;
+    for viewer in &mut *exact {
+        viewer.wait_for(PLACEHOLDER);
     }
+    coarse.wait_for("640x480 16,24,32 197,206,213");
+
     let machine = Machine::start(folder.path());
     door.host.send_replace(machine.screen());
-    for viewer in &mut viewers {
-        viewer.wait_for("firmware", is_text_mode);
+    for viewer in exact {
+        viewer.wait_for(FIRMWARE);
     }
+    coarse.wait_for("720x400 0,0,0 172,170,172");
 }
 
 #[test]
 fn only_the_password_opens_the_door() {
     let door = Door::open(Some("secret"));
     let mut viewer = Viewer::connect(&door, &["--password", "secret"]);
-    viewer.wait_for("off", |corner| corner == GROUND);
     let mut stranger = Viewer::connect(&door, &["--password", "Secret"]);
-    assert_eq!(stranger.ask("capture"), "AuthenticationError: wrong password");
     let mut nobody = Viewer::connect(&door, &[]);
+    viewer.wait_for(PLACEHOLDER);
+    assert_eq!(stranger.ask("capture"), "AuthenticationError: wrong password");
     assert_eq!(nobody.ask("capture"), "AuthenticationError: password required, but none provided");
 }

@@ -1,6 +1,6 @@
 """A vncdotool client that is told what to do, a line at a time, and answers each with a line.
 
-  capture [FILE]  WIDTHxHEIGHT RED,GREEN,BLUE of the upper left pixel, and a fingerprint of the picture
+  capture [FILE]  WIDTHxHEIGHT R,G,B R,G,B FINGERPRINT: size, the two most common colours, digest
   key NAME        ok
 """
 
@@ -45,9 +45,9 @@ def capture(viewer, file=None):
     screen = viewer.screen
     if file:
         screen.save(file)
-    red, green, blue = screen.getpixel((0, 0))
-    fingerprint = hashlib.sha256(screen.tobytes()).hexdigest()
-    return f"{screen.width}x{screen.height} {red},{green},{blue} {fingerprint}"
+    colours = sorted(screen.getcolors(screen.width * screen.height), reverse=True)[:2]
+    colours = " ".join(",".join(map(str, colour)) for _, colour in colours)
+    return f"{screen.width}x{screen.height} {colours} {hashlib.sha256(screen.tobytes()).hexdigest()}"
 
 
 def key(viewer, name):
