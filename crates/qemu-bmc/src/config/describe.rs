@@ -17,7 +17,7 @@ pub(super) struct Effective {
 }
 
 impl Plan {
-    /// Every setting with its value and its origin, the users, and the warnings. Contains no secret.
+    /// Every setting with its value and its origin, and the users. Contains no secret.
     pub(crate) fn describe(&self) -> String {
         let shown: Vec<_> = ROWS
             .iter()
@@ -40,12 +40,6 @@ impl Plan {
         for user in &self.controller.users {
             let state = if user.enabled { "enabled" } else { "disabled" };
             let _ = writeln!(text, "  {:16}  {:13}  {state}", user.name, user.privilege.to_string());
-        }
-        if !self.warnings.is_empty() {
-            let _ = writeln!(text, "\nwarnings:");
-            for warning in &self.warnings {
-                let _ = writeln!(text, "  {warning}");
-            }
         }
         text
     }

@@ -1,0 +1,167 @@
+//! When the controller is started again, and when its end is the end. No process, no clock: time is an argument.
+
+use std::time::Duration;
+
+use crate::config::ConfigErrors;
+
+/// EX_TEMPFAIL of sysexits(3): the controller asks to be started again.
+pub(super) const RESTART_ME: u8 = 75;
+/// A controller that ran for so long was healthy: what happened before is forgotten.
+const HEALTHY: Duration = Duration::from_secs(30);
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// The request to stop after which the controller is not asked any more.
+const PATIENCE: u32 = 3;
+
+/// How the controller process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// With this status.
+    Exited(u8),
+    /// By this signal.
+    Killed(u8),
+    /// It could not even be started.
+    NotStarted,
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Another controller process, after this long.
+    Restart(Duration),
+    /// The end of init, with this status.
+    Exit(u8),
+}
+
+/// What a request to stop becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The controller is asked; how long it takes is its own business.
+    Ask,
+    /// It doesn't listen.
+    Kill,
+}
+
+/// What init remembers.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    requests: u32,
+    failures: u32,
+}
+
+impl Policy {
+    /// Somebody wants all this to stop. From now on nothing is started.
+    pub(super) fn stop(&mut self) -> Stop {
+        self.requests += 1;
+        if self.requests < PATIENCE { Stop::Ask } else { Stop::Kill }
+    }
+
+    /// Whether somebody wants all this to stop.
+    pub(super) fn stopping(&self) -> bool {
+        self.requests > 0
+    }
+
+    /// The controller ended after it had run for so long.
+    pub(super) fn ended(&mut self, how: Ended, ran: Duration) -> Next {
+        match how {
+            Ended::Exited(RESTART_ME) if self.stopping() => Next::Exit(0),
+            Ended::Exited(RESTART_ME) => Next::Restart(Duration::ZERO),
+            Ended::Exited(status @ (0 | ConfigErrors::EXIT_CODE)) => Next::Exit(status),
+            Ended::Exited(status) if self.stopping() => Next::Exit(status),
+            // As shells report it.
+            Ended::Killed(signal) if self.stopping() => Next::Exit(128 + signal),
+            Ended::NotStarted if self.stopping() => Next::Exit(0),
+            _ => Next::Restart(self.delay(ran)),
+        }
+    }
+
+    /// Nothing, a quarter of a second, twice that, …: the first failure is put right at once, and a controller
+    /// that can't run doesn't cost the machine its processor.
+    fn delay(&mut self, ran: Duration) -> Duration {
+        if ran >= HEALTHY {
+            self.failures = 0;
+        }
+        let delay = match self.failures.checked_sub(1) {
+            None => Duration::ZERO,
+            Some(doublings) => FIRST_DELAY.saturating_mul(1 << doublings.min(8)).min(LONGEST_DELAY),
+        };
+        self.failures = self.failures.saturating_add(1);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(10);
+    const KILLED: Ended = Ended::Killed(9);
+
+    fn delays(policy: &mut Policy, count: usize, ran: Duration) -> Vec<u128> {
+        let delay = |_| match policy.ended(KILLED, ran) {
+            Next::Restart(delay) => delay.as_millis(),
+            Next::Exit(status) => panic!("exit {status}"),
+        };
+        (0..count).map(delay).collect()
+    }
+
+    #[test]
+    fn the_first_restart_is_at_once_and_later_ones_wait_longer_and_longer() {
+        let mut policy = Policy::default();
+        assert_eq!(delays(&mut policy, 8, SHORT), [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
+        assert_eq!(delays(&mut policy, 100, SHORT), [5000; 100]);
+    }
+
+    #[test]
+    fn health_is_forgiveness() {
+        let mut policy = Policy::default();
+        assert_eq!(delays(&mut policy, 3, SHORT), [0, 250, 500]);
+        assert_eq!(delays(&mut policy, 1, HEALTHY), [0]);
+        assert_eq!(delays(&mut policy, 2, SHORT), [250, 500]);
+    }
+
+    #[test]
+    fn a_status_says_whether_to_go_on() {
+        for (how, next) in [
+            (Ended::Exited(0), Next::Exit(0)),
+            (Ended::Exited(2), Next::Exit(2)),
+            (Ended::Exited(RESTART_ME), Next::Restart(Duration::ZERO)),
+            (Ended::Exited(1), Next::Restart(Duration::ZERO)),
+            (Ended::Exited(101), Next::Restart(Duration::ZERO)),
+            (KILLED, Next::Restart(Duration::ZERO)),
+            (Ended::NotStarted, Next::Restart(Duration::ZERO)),
+        ] {
+            assert_eq!(Policy::default().ended(how, SHORT), next, "{how:?}");
+        }
+    }
+
+    #[test]
+    fn a_controller_that_asks_to_be_restarted_has_not_failed() {
+        let mut policy = Policy::default();
+        for _ in 0..5 {
+            assert_eq!(policy.ended(Ended::Exited(RESTART_ME), SHORT), Next::Restart(Duration::ZERO));
+        }
+        assert_eq!(delays(&mut policy, 2, SHORT), [0, 250]);
+    }
+
+    #[test]
+    fn who_stops_starts_nothing() {
+        for (how, status) in [
+            (Ended::Exited(0), 0),
+            (Ended::Exited(1), 1),
+            (Ended::Exited(RESTART_ME), 0),
+            (Ended::Killed(15), 143),
+            (Ended::NotStarted, 0),
+        ] {
+            let mut policy = Policy::default();
+            policy.stop();
+            assert_eq!(policy.ended(how, SHORT), Next::Exit(status), "{how:?}");
+        }
+    }
+
+    #[test]
+    fn patience_ends_at_the_third_request() {
+        let mut policy = Policy::default();
+        assert_eq!([policy.stop(), policy.stop(), policy.stop()], [Stop::Ask, Stop::Ask, Stop::Kill]);
+    }
+}
