@@ -32,14 +32,15 @@ use bmc::{HostPower, SolSettings};
 
 use crate::{
     command::SolRequest,
-    wire::sol::{CHARACTERS_MAX, HEADER_SIZE, Operation, PAYLOAD_MAX, Packet, Status},
+    wire::sol::{CHARACTERS_MAX, Operation, PAYLOAD_MAX, Packet, Status},
 };
 
 /// Largest payload that consoles are told to send. They could send more, but some (pyghmi) take the size
 /// for a number of characters and add the header.
-pub(crate) const INBOUND_SIZE: u16 = (PAYLOAD_MAX - HEADER_SIZE) as u16;
+pub(crate) const INBOUND_SIZE: u16 = 255;
 /// Largest payload that is sent.
-pub(crate) const OUTBOUND_SIZE: u16 = PAYLOAD_MAX as u16;
+pub(crate) const OUTBOUND_SIZE: u16 = 259;
+const _: () = assert!(INBOUND_SIZE as usize == CHARACTERS_MAX && OUTBOUND_SIZE as usize == PAYLOAD_MAX);
 
 const QUEUE: usize = 16 * 1024;
 /// The pace of repetitions once the retries have run out.

@@ -376,7 +376,7 @@ impl Console {
             let accepted = if random.one_in(4) { random.below(packet.characters.len() + 1) } else { 255 };
             let characters = &packet.characters[..accepted.min(packet.characters.len())];
             self.seen.extend_from_slice(characters);
-            self.last = (packet.sequence, characters.len() as u8);
+            self.last = (packet.sequence, u8::try_from(characters.len()).unwrap());
         }
         Some(vec![0, self.last.0, self.last.1, 0])
     }
@@ -390,7 +390,7 @@ impl Random {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
+        usize::try_from(self.0 % limit.max(1) as u64).unwrap()
     }
 
     fn one_in(&mut self, n: usize) -> bool {
