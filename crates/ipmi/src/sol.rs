@@ -348,4 +348,6 @@ fn is_behind(sequence: u8, last: u8) -> bool {
 }
 
 #[cfg(test)]
+mod lossy_tests;
+#[cfg(test)]
 mod tests;
