@@ -11,10 +11,11 @@
 
 mod keyed_hash;
 pub(crate) mod md5;
+pub(crate) mod packet;
 pub(crate) mod rakp;
 mod session_keys;
 mod suite;
 
 pub(crate) use keyed_hash::{Code, KeyedHash};
-pub(crate) use session_keys::{BLOCK_SIZE, SessionKeys};
+pub(crate) use session_keys::SessionKeys;
 pub(crate) use suite::Suite;

@@ -27,11 +27,7 @@ impl SessionKeys {
         for (to, from) in key.iter_mut().zip(k2.as_bytes()) {
             *to = *from;
         }
-        Self {
-            suite,
-            integrity: KeyedHash::new(suite, k1.as_bytes()),
-            cipher: Aes128::new((&*key).into()),
-        }
+        Self { suite, integrity: KeyedHash::new(suite, k1.as_bytes()), cipher: Aes128::new((&*key).into()) }
     }
 
     /// Size of the code of a packet.

@@ -1,1 +1,37 @@
-//! (being written)
+//! The LAN interface: one UDP socket's worth of IPMI (IPMI 2.0 §13), without the socket.
+//!
+//! ```text
+//!   datagram ─▶ Server::handle ─┬─ ASF ping ─────────────────────────────────────▶ pong
+//!                               ├─ IPMI 1.5 wrapper ─▶ v15 ──────────────┐
+//!                               └─ RMCP+ wrapper ─▶ rmcpp ─┬─ handshake ─┤▶ Open Session, RAKP
+//!                                                          ├─ command ───┤▶ the table of commands
+//!                                                          └─ SOL ───────┘▶ the program's console
+//! ```
+//!
+//! What stands where:
+//!
+//! * [`Server`] is the interface to the program; `rmcpp` and `v15` are its two protocols;
+//! * `handshake` holds the states of RAKP as types, `pending` the half-open sessions, `throttle` who
+//!   may try;
+//! * `session` is an active session, `sessions` all of them, `window` their sequence numbers,
+//!   `retransmission` what a lost answer needs, `sol` who has the console;
+//! * `port` is how commands see all this.
+
+mod dropped;
+mod handshake;
+mod pending;
+mod port;
+mod random;
+mod retransmission;
+mod rmcpp;
+mod server;
+mod session;
+mod sessions;
+mod slots;
+mod sol;
+mod throttle;
+mod v15;
+mod window;
+
+pub use dropped::Dropped;
+pub use server::{Route, Server, ServerConfig};

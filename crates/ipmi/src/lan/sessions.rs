@@ -1,0 +1,81 @@
+//! All sessions of the LAN channel, and the end of each: by Close Session, by silence, or because its
+//! user is not what it was.
+
+use std::time::Instant;
+
+use bmc::{Bmc, Privilege, UserId};
+
+use super::{pending::Pending, random::Random, session::Session, slots::Slots, sol::SolChannel};
+
+/// The sessions.
+pub(super) struct Sessions {
+    pub(super) active: Slots<Session>,
+    pub(super) pending: Pending,
+    pub(super) sol: SolChannel,
+    pub(super) random: Random,
+}
+
+impl Sessions {
+    pub(super) fn new(slots: usize, seed: [u8; 32]) -> Self {
+        Self {
+            active: Slots::new(slots),
+            pending: Pending::default(),
+            sol: SolChannel::default(),
+            random: Random::new(seed),
+        }
+    }
+
+    /// An id that no session has, active or half open.
+    pub(super) fn fresh_id(&mut self) -> u32 {
+        loop {
+            let id = self.random.nonzero();
+            if self.active.find(id).is_none() && !self.pending.contains(id) {
+                return id;
+            }
+        }
+    }
+
+    /// Ends a session, and its SOL.
+    pub(super) fn end(&mut self, slot: usize) {
+        self.sol.session_ends(self.active.id(slot));
+        self.active.remove(slot);
+    }
+
+    /// Ends all sessions that may not go on.
+    pub(super) fn end_invalid(&mut self, now: Instant, bmc: &Bmc) {
+        for slot in 0..self.active.capacity() {
+            if self.active.get(slot).is_some_and(|session| !session.is_valid(now, bmc)) {
+                self.end(slot);
+            }
+        }
+    }
+
+    /// When the next session, active or half open, ends by itself.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let active = self.active.iter().map(|(_, session)| session.expires()).min();
+        [active, self.pending.next_expiry()].into_iter().flatten().min()
+    }
+}
+
+/// The limits of a moment, for the time of one command: while it runs, the model is its own.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    users: [Option<Privilege>; 16],
+    channel: Privilege,
+}
+
+impl Limits {
+    pub(super) fn of(bmc: &Bmc) -> Self {
+        let mut users = [None; 16];
+        for (limit, id) in users.iter_mut().zip(UserId::all()) {
+            *limit = bmc.users.user(id).limit();
+        }
+        Self { users, channel: bmc.lan.max_privilege }
+    }
+
+    /// The highest level that a session of this user can have now; `None` is no access.
+    pub(super) fn of_user(&self, user: UserId) -> Option<Privilege> {
+        let limit = self.users.get(usize::from(user.number()) - 1).copied().flatten()?;
+        Some(limit.min(self.channel))
+    }
+}
