@@ -24,8 +24,9 @@ impl Identity {
         let (high, low) = uuid.split_at_mut(8);
         high.copy_from_slice(&half(0xcbf2_9ce4_8422_2325).to_be_bytes());
         low.copy_from_slice(&half(0x6c62_272e_07bb_0142).to_be_bytes());
-        // Version 8 (custom) and the variant of RFC 9562.
-        uuid[6] = (uuid[6] & 0x0f) | 0x80;
+        // Version 5 (made from a name) and the variant of RFC 9562. ipmitool finds out a GUID's byte order
+        // by its version, and knows none above 5.
+        uuid[6] = (uuid[6] & 0x0f) | 0x50;
         uuid[8] = (uuid[8] & 0x3f) | 0x80;
         let serial = uuid[10..].iter().map(|byte| format!("{byte:02X}")).collect();
         Self { uuid, serial, name: name.to_owned() }
