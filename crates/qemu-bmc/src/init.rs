@@ -38,7 +38,7 @@ use tracing::{info, warn};
 use self::policy::{Ended, Next, Policy, Stop};
 use crate::{logging, os::life::Life};
 
-/// What `qemu-bmc init` takes.
+/// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What to start and watch over in place of `qemu-bmc run`
@@ -105,7 +105,10 @@ async fn supervise(arguments: &Arguments) -> io::Result<u8> {
         match policy.ended(how, started.elapsed()) {
             Next::Exit(status) => break status,
             Next::Restart(delay) => {
-                warn!(?delay, "the controller {}, and is started again", describe(how));
+                match delay {
+                    Duration::ZERO => warn!("the controller {} and is started again", describe(how)),
+                    _ => warn!("the controller {} and is started again in {delay:?}", describe(how)),
+                }
                 if signals.stopped_within(delay, &mut policy).await {
                     break 0;
                 }
@@ -122,6 +125,17 @@ fn describe(how: Ended) -> String {
         Ended::Exited(status) => format!("exited with status {status}"),
         Ended::Killed(signal) => format!("was killed by signal {signal}"),
         Ended::NotStarted => "did not start".into(),
+    }
+}
+
+/// A signal that is sent from here, as people know it.
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::TERM => "SIGTERM",
+        Signal::INT => "SIGINT",
+        Signal::HUP => "SIGHUP",
+        Signal::KILL => "SIGKILL",
+        _ => "a signal",
     }
 }
 
@@ -158,6 +172,8 @@ impl Signals {
 
     async fn next(&mut self) -> Received {
         tokio::select! {
+            // What has happened goes before what is wanted: nothing is asked of a controller that is gone.
+            biased;
             _ = self.child.recv() => Received::Child,
             _ = self.terminate.recv() => Received::Stop(Signal::TERM),
             _ = self.interrupt.recv() => Received::Stop(Signal::INT),
@@ -181,7 +197,7 @@ impl Signals {
                     Stop::Kill => Signal::KILL,
                 },
             };
-            info!(signal = ?pass_on, "passing a signal on to the controller");
+            info!("passing {} on to the controller", name(pass_on));
             // The controller wasn't reaped yet, so nobody else has its number.
             let _ = kill_process(controller, pass_on);
         }

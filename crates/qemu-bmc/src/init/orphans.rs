@@ -27,7 +27,7 @@ pub(super) fn reap() -> Option<(Pid, WaitStatus)> {
 /// Reaps every child that ended and that nobody waits for.
 pub(super) fn reap_all() {
     while let Some((pid, status)) = reap() {
-        debug!(pid = pid.as_raw_nonzero(), ?status, "reaped an orphan");
+        debug!(%pid, ?status, "reaped an orphan");
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn end_all(child_ended: &mut tokio::signal::unix::Signal) {
             }
             // The children of one that ended are ours now, and haven't been told.
             for pid in children.into_iter().filter(|pid| told.insert(*pid)) {
-                warn!(pid = pid.as_raw_nonzero(), ?signal, "ending a process that was left behind");
+                warn!(%pid, "sending {} to a process that was left behind", super::name(signal));
                 let _ = kill_process(pid, signal);
             }
             if timeout_at(limit, child_ended.recv()).await.is_err() {
