@@ -7,7 +7,7 @@
 //!                                                         └─▶ ConfigErrors: everything that is wrong, at once
 //! ```
 //!
-//! The file system, the host name and the interfaces are asked through [`Host`], so a test makes a plan from a
+//! The file system, the host name and the interfaces are asked through [`host::Host`], so a test makes a plan from a
 //! list of variables and nothing else. A plan is made before anything is started: whoever has one needs to
 //! check nothing again, and whoever has none has a message to show and exits with [`ConfigErrors::EXIT_CODE`].
 //!
@@ -26,10 +26,9 @@ mod value;
 
 use std::fmt;
 
-pub(crate) use host::{Host, PathKind, ThisHost};
+pub(crate) use host::ThisHost;
 pub(crate) use load::control_socket;
 pub(crate) use plan::*;
-pub(crate) use settings::is_secret;
 
 /// Everything that is wrong with a configuration: one sentence each, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! The table of settings: every variable, its key in the file, its default, what it takes and what it is for.
 //!
-//! A setting is defined here and nowhere else. Error messages, `qemu-bmc check`, the README's table and the
-//! list of secrets are all made from these rows; to add a setting is to add a row, and a line in
-//! [`super::load`] that says what it means.
+//! A setting is defined here and nowhere else. Error messages, `qemu-bmc check` and the README's table are made
+//! from these rows; to add a setting is to add a row, and a line in [`super::load`] that says what it means.
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -313,11 +312,6 @@ pub(super) mod user {
     }
 }
 
-/// Whether this environment variable holds a secret, so that no child process may inherit it.
-pub(crate) fn is_secret(variable: &str) -> bool {
-    ROWS.iter().any(|row| row.secret && row.variable == variable)
-}
-
 /// The table of settings as the README has it.
 #[cfg_attr(not(test), expect(dead_code, reason = "the README's test prints it"))]
 pub(crate) fn settings_table_markdown() -> String {
@@ -357,19 +351,6 @@ mod tests {
             let Row { variable, takes, help, .. } = row;
             assert!(!takes.is_empty() && !help.is_empty(), "{variable}");
             assert!(!takes.contains(['|', '\n']) && !help.contains(['|', '\n']), "{variable}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_known_by_their_variables() {
-        for (variable, secret) in [
-            ("IPMI_PASS", true),
-            ("IPMI_KG", true),
-            ("VNC_PASSWORD", true),
-            ("IPMI_PASS_FILE", false),
-            ("PATH", false),
-        ] {
-            assert_eq!(is_secret(variable), secret, "{variable}");
         }
     }
 

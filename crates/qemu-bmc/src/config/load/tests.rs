@@ -441,3 +441,21 @@ fn check_shows_every_setting_and_no_secret() {
     }
     assert!(!text.contains("hunter2") && !format!("{plan:?}").contains("hunter2"), "{text}");
 }
+
+proptest::proptest! {
+    /// Whatever is wrong, and wherever, what is secret is in no message.
+    #[test]
+    fn no_error_shows_a_secret(
+        secret in "[g-z]{24}",
+        variable in "IPMI_PASS|IPMI_KG|VNC_PASSWORD",
+        line in "password = |kg = |password == |password = '|",
+        table in "ipmi|vnc|[user]|machine",
+    ) {
+        let config = format!("[{table}]\n{line}{secret}\n");
+        let host = FakeHost::container().file("/etc/qemu-bmc.toml", config.leak()).file("/secret", secret.clone().leak());
+        for extra in [("VM_MEMORY", "none"), ("IPMI_PASS_FILE", "/secret")] {
+            let message = load_on(&host, &[(&variable, &secret), extra]).unwrap_err().to_string();
+            proptest::prop_assert!(!message.contains(&secret), "{message}");
+        }
+    }
+}
