@@ -5,7 +5,8 @@
 //! ipmitool -I lanplus -H 127.0.0.1 -p 6230 -U admin -P password mc info
 //! ```
 //!
-//! Power comes on and goes off as it is told, and the serial line echoes. `--v15` serves IPMI 1.5, too.
+//! Power comes on and goes off as it is told, and the serial line echoes. `--v15` serves IPMI 1.5, too; `--kg KEY` wants
+//! two-key logins.
 
 use std::{
     error::Error,
@@ -15,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bmc::{Bmc, Fact, Identity, Intent, Lan, Password, PowerRequest, Privilege, ResetBy, StopReason, Users};
+use bmc::{
+    Bmc, Fact, Identity, Intent, KgKey, Lan, Password, PowerRequest, Privilege, ResetBy, StopReason, Users,
+};
 use ipmi::{
     lan::{Route, Server, ServerConfig},
     sol::SolInput,
@@ -25,16 +28,23 @@ use ipmi::{
 const DATAGRAM_MAX: usize = 65_507;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1).peekable();
-    let v15 = arguments.next_if(|argument| argument == "--v15").is_some();
-    let port = arguments.next().map_or(Ok(6230), |port| port.parse())?;
+    let mut lan = Lan::default();
+    let mut port = 6230;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--v15" => lan.v15 = true,
+            "--kg" => lan.kg = Some(key(&arguments.next().unwrap_or_default())),
+            number => port = number.parse()?,
+        }
+    }
     let socket = UdpSocket::bind(("127.0.0.1", port))?;
 
     let mut users = Users::default();
     users.add("admin", Password::new(b"password")?, Privilege::Administrator)?;
     users.add("operator", Password::new(b"operator")?, Privilege::Operator)?;
     users.add("reader", Password::new(b"reader")?, Privilege::User)?;
-    let mut bmc = Bmc::new(Identity::derive("example"), users, Lan { v15, ..Lan::default() });
+    let mut bmc = Bmc::new(Identity::derive("example"), users, lan);
 
     let mut seed = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
@@ -76,6 +86,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("{event}");
         }
     }
+}
+
+fn key(text: &str) -> KgKey {
+    let mut key = [0; 20];
+    for (to, from) in key.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    KgKey::new(key)
 }
 
 fn carry_out(intent: Intent, now: Instant, bmc: &mut Bmc) {

@@ -7,6 +7,8 @@
 //! * `command` holds the one table of all commands: NetFn, command, privilege, length, handler.
 //! * `wire` has the layouts, one file per table of the specification.
 
+#[cfg(feature = "client")]
+pub mod client;
 mod command;
 mod completion;
 mod crypto;

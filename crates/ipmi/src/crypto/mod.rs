@@ -9,13 +9,17 @@
 //!                               └─▶ K2: AES-CBC-128   (session_keys)
 //! ```
 
+#[cfg(test)]
+mod golden;
 mod keyed_hash;
 pub(crate) mod md5;
 pub(crate) mod packet;
 pub(crate) mod rakp;
+mod random;
 mod session_keys;
 mod suite;
 
 pub(crate) use keyed_hash::{Code, KeyedHash};
+pub(crate) use random::Random;
 pub(crate) use session_keys::SessionKeys;
 pub(crate) use suite::Suite;

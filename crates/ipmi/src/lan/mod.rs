@@ -21,7 +21,6 @@ mod dropped;
 mod handshake;
 mod pending;
 mod port;
-mod random;
 mod retransmission;
 mod rmcpp;
 mod server;

@@ -26,11 +26,10 @@ use bmc::{UserId, UserVersion};
 use super::{
     Route,
     handshake::{Challenged, Opened},
-    random::Random,
     slots::Slots,
     throttle::Network,
 };
-use crate::crypto::rakp::UserName;
+use crate::crypto::{Random, rakp::UserName};
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(10);
 /// Of all peers together.

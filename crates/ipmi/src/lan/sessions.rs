@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bmc::{Bmc, Privilege, UserId};
 
-use super::{pending::Pending, random::Random, session::Session, slots::Slots, sol::SolChannel};
+use super::{pending::Pending, session::Session, slots::Slots, sol::SolChannel};
+use crate::crypto::Random;
 
 /// The sessions.
 pub(super) struct Sessions {

@@ -6,23 +6,24 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
 /// The generator.
-pub(super) struct Random(ChaCha20Rng);
+#[derive(Clone)]
+pub(crate) struct Random(ChaCha20Rng);
 
 impl Random {
     /// Takes 32 bytes of true randomness.
-    pub(super) fn new(seed: [u8; 32]) -> Self {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
         Self(ChaCha20Rng::from_seed(seed))
     }
 
     /// Sixteen bytes.
-    pub(super) fn block(&mut self) -> [u8; 16] {
+    pub(crate) fn block(&mut self) -> [u8; 16] {
         let mut block = [0; 16];
         self.0.fill_bytes(&mut block);
         block
     }
 
     /// A number other than 0.
-    pub(super) fn nonzero(&mut self) -> u32 {
+    pub(crate) fn nonzero(&mut self) -> u32 {
         loop {
             let number = self.0.next_u32();
             if number != 0 {
@@ -33,7 +34,7 @@ impl Random {
 
     /// A number below `limit`, or 0 if that is 0. The bias is below one in a million for the small
     /// limits that this serves.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.0.next_u64() % (limit.max(1) as u64)).unwrap_or(0)
     }
 }
