@@ -34,7 +34,6 @@ mod viewer;
 mod tests;
 
 use std::convert::Infallible;
-use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +48,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
+
+use crate::chain;
 
 use self::admission::{Admission, Network, Refusal};
 pub(crate) use self::authentication::Password;
@@ -118,14 +119,16 @@ pub(crate) async fn serve(
                     Ok(arrival) => {
                         viewers.spawn(receive(arrival, stream, Arc::clone(&settings), host.clone()));
                     }
-                    Err(refusal) => debug!(%peer, %refusal, "VNC connection refused"),
+                    Err(refusal) => debug!(%peer, "VNC connection refused: {refusal}"),
                 },
                 Err(error) => {
-                    warn!(%error, "cannot accept a VNC connection");
+                    warn!("accept a VNC connection: {error}");
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(Err(error)) = viewers.join_next() => error!(%error, "VNC viewer's task failed"),
+            Some(ended) = viewers.join_next() => if let Err(error) = ended {
+                error!("serve a VNC viewer: {error}");
+            },
         }
     }
 }
@@ -152,10 +155,10 @@ async fn receive(
     let peer = arrival.peer;
     match admit(arrival, stream, &settings, host).await {
         Ok(()) => info!(%peer, "VNC viewer left"),
-        Err(error @ (DoorError::WrongPassword | DoorError::Refused(_))) => {
-            warn!(%peer, %error, "VNC viewer refused");
-        }
-        Err(error) => info!(%peer, error = &error as &dyn Error, "VNC viewer disconnected"),
+        Err(error @ DoorError::Viewer(_)) => info!(%peer, "VNC viewer disconnected: {}", chain(&error)),
+        Err(error @ DoorError::WrongPassword) => warn!(%peer, "VNC viewer refused: {error}"),
+        // Nobody who came in; a port scan must not fill the log.
+        Err(error) => debug!(%peer, "VNC connection closed: {}", chain(&error)),
     }
 }
 
@@ -168,9 +171,9 @@ enum DoorError {
     Refused(Refusal),
     #[error("handshake took too long")]
     TooSlow,
-    #[error("cannot draw a challenge")]
+    #[error("draw a challenge")]
     Random(#[from] getrandom::Error),
-    #[error("cannot set up the viewer's socket")]
+    #[error("set up the viewer's socket")]
     Socket(#[from] io::Error),
     #[error(transparent)]
     Handshake(#[from] HandshakeError),

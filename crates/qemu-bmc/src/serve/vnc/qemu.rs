@@ -19,7 +19,7 @@ const MAX_TEXT: u32 = 4096;
 /// Why QEMU's display can't be had.
 #[derive(Debug, Error)]
 pub(super) enum ConnectError {
-    #[error("cannot connect to {path}")]
+    #[error("connect to QEMU's display at {path}")]
     Connect { path: PathBuf, source: io::Error },
     #[error("connection to QEMU's display lost in the handshake")]
     Io(#[from] io::Error),

@@ -1,7 +1,7 @@
 //! The door between a real viewer, vncdotool, and a real QEMU.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -210,4 +210,61 @@ fn only_the_password_opens_the_door() {
     viewer.wait_for(PLACEHOLDER);
     assert_eq!(stranger.ask("capture"), "AuthenticationError: wrong password");
     assert_eq!(nobody.ask("capture"), "AuthenticationError: password required, but none provided");
+}
+
+/// A connection that has said its version and not a word more.
+fn knock(door: &Door) -> TcpStream {
+    let mut stream = TcpStream::connect(door.address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    stream.write_all(b"RFB 003.008\n").unwrap();
+    stream
+}
+
+fn read<const N: usize>(stream: &mut TcpStream) -> [u8; N] {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn whoever_guesses_is_locked_out() {
+    let door = Door::open(Some("secret"));
+    for _ in 0..5 {
+        let mut guesser = knock(&door);
+        assert_eq!(&read(&mut guesser), b"RFB 003.008\n\x01\x02");
+        guesser.write_all(&[2]).unwrap();
+        let _challenge: [u8; 16] = read(&mut guesser);
+        guesser.write_all(&[0; 16]).unwrap();
+        assert_eq!(&read(&mut guesser), b"\0\0\0\x01\0\0\0\x0ewrong password");
+    }
+    let mut told = String::new();
+    knock(&door).read_to_string(&mut told).unwrap();
+    assert!(told.contains("too many authentication failures"), "{told}");
+}
+
+#[test]
+fn whoever_only_knocks_does_not_fill_the_house() {
+    let door = Door::open(None);
+    let mut knocking: Vec<TcpStream> = (0..8).map(|_| knock(&door)).collect();
+    for stream in &mut knocking {
+        assert_eq!(&read(stream), b"RFB 003.008\n\x01\x01");
+    }
+    let mut ninth = TcpStream::connect(door.address).unwrap();
+    assert_eq!(ninth.read(&mut [0]).unwrap(), 0);
+
+    knocking.pop();
+    let limit = Instant::now() + LIMIT;
+    while TcpStream::connect(door.address).unwrap().read(&mut [0]).unwrap() == 0 {
+        assert!(Instant::now() < limit, "there is no room again");
+    }
+}
+
+#[test]
+fn a_closed_door_leaves_no_viewer_behind() {
+    let door = Door::open(None);
+    let mut viewer = knock(&door);
+    viewer.write_all(&[1, 1]).unwrap();
+    let _until_server_init: [u8; 12 + 2 + 4 + 24 + 5] = read(&mut viewer);
+    drop(door);
+    assert_eq!(viewer.read(&mut [0]).unwrap(), 0);
 }

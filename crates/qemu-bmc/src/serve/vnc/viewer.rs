@@ -1,6 +1,5 @@
 //! The task of one viewer: carries bytes between its socket, its [`Session`] and QEMU's display.
 
-use std::error::Error;
 use std::future::{Future, pending};
 use std::path::Path;
 use std::pin::Pin;
@@ -12,6 +11,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
+
+use crate::chain;
 
 use super::placeholder::Notice;
 use super::qemu::{self, Display};
@@ -177,7 +178,7 @@ async fn open(path: &Path) -> Option<Display> {
     match timeout(CONNECT_LIMIT, qemu::connect(path)).await {
         Ok(Ok(display)) => Some(display),
         Ok(Err(error)) => {
-            debug!(error = &error as &dyn Error, "no display");
+            debug!("no display: {}", chain(&error));
             None
         }
         Err(_) => {
