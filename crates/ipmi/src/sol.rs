@@ -335,11 +335,6 @@ impl Sol {
         };
         send.into_iter().chain(self.answer.map(|answer| answer.due)).min()
     }
-
-    /// Whether a packet was not acknowledged in all its retries.
-    pub(crate) fn failed(&self) -> bool {
-        self.flight.is_some_and(|flight| flight.retries > self.settings.retry_count)
-    }
 }
 
 /// Whether a packet number is one of the seven before `last`, on the circle of 1 to 15.

@@ -1,6 +1,16 @@
 //! Get Device GUID and Get System GUID (IPMI 2.0 §20.8 and §22.14).
 //!
 //! Both are the machine's UUID, for controller and machine are one here.
+//!
+//! The specification wants all sixteen bytes least significant first. Most controllers, and therefore
+//! most clients, use the order of SMBIOS instead: the first three fields are reversed, the rest is as
+//! written. So does this one, and then what clients show is what the guest reads in its DMI table:
+//!
+//! | client | shows |
+//! |---|---|
+//! | ipmitool `mc guid` | the UUID: it tries the orders and prefers this one, for UUIDs of versions 1 to 5 |
+//! | pyghmi, the Linux driver | the UUID |
+//! | FreeIPMI | the bytes in reverse, as from every controller that does so |
 
 use super::Context;
 use crate::{CompletionCode, Reply};
@@ -11,7 +21,7 @@ pub(super) fn get(context: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Res
     Ok(())
 }
 
-/// The order of SMBIOS.
+/// The order of SMBIOS 2.6: three little-endian fields, eight bytes.
 fn wire_order(uuid: [u8; 16]) -> [u8; 16] {
     let [a0, a1, a2, a3, b0, b1, c0, c1, rest @ ..] = uuid;
     let [d0, d1, d2, d3, d4, d5, d6, d7] = rest;

@@ -138,6 +138,7 @@ pub(crate) struct Row {
     /// Command number.
     pub(crate) command: u8,
     /// Its name in the specification.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever reads the table"))]
     pub(crate) name: &'static str,
     /// The level that it needs; `None`: none, and no session either.
     pub(crate) privilege: Option<Privilege>,

@@ -86,9 +86,7 @@ pub(crate) trait SessionPort {
     /// Which session has SOL now.
     fn sol_owner(&self) -> Option<SessionFacts>;
     /// The UDP port that SOL is served on, as remote consoles see it.
-    fn sol_port(&self) -> u16 {
-        623
-    }
+    fn sol_port(&self) -> u16;
     /// Gives SOL to the current session. If another has it, that one is told and loses it. The handler
     /// has made all checks.
     fn sol_activate(&mut self, request: SolRequest) -> SolActivation;

@@ -78,6 +78,10 @@ impl SessionPort for Sessions {
         self.find(SessionRef::Handle(self.sol_owner?))
     }
 
+    fn sol_port(&self) -> u16 {
+        623
+    }
+
     fn sol_activate(&mut self, request: SolRequest) -> SolActivation {
         self.sol_owner = self.own.map(|own| own.handle);
         self.sol_request = Some(request);

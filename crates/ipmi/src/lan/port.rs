@@ -130,6 +130,10 @@ impl SessionPort for View<'_> {
         self.facts(self.slot(SessionRef::Id(self.sessions.sol.owner()?))?)
     }
 
+    fn sol_port(&self) -> u16 {
+        self.sol_port
+    }
+
     fn sol_activate(&mut self, request: SolRequest) -> SolActivation {
         if let Some(slot) = self.own() {
             let protection = Protection { encrypted: request.encrypt, authenticated: request.authenticate };
