@@ -1,6 +1,6 @@
 //! Values about the guest: processors, boot order, firmware, network interfaces.
 
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use super::{super::plan::*, Parsed, Refused, because, choice};
 
@@ -66,6 +66,14 @@ pub(in crate::config) fn boot_order(text: &str) -> Parsed<BootOrder> {
         order.push(source);
     }
     if order.is_empty() { Err(Refused::Form) } else { Ok(BootOrder(order)) }
+}
+
+impl FromStr for BootOrder {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Parsed<Self> {
+        boot_order(text)
+    }
 }
 
 /// The firmware.

@@ -16,7 +16,7 @@ pub(super) use words::*;
 
 /// Why a text is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It hasn't the form that the setting takes.
     Form,
     /// It has, and still won't do. Never quotes the text.
