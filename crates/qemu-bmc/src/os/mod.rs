@@ -5,4 +5,5 @@
 
 pub(crate) mod atomic_file;
 pub(crate) mod children;
+pub(crate) mod life;
 pub(crate) mod readiness;

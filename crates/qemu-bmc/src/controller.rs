@@ -1,0 +1,164 @@
+//! The model among its users: one mutex, and what has to happen after each use.
+//!
+//! Whoever uses the model does so in [`Controller::with`], which afterwards passes on what the model wants:
+//! intents wake the machine's driver, events go to the log, changes go to disk. The mutex is never held
+//! across an await.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use bmc::{Bmc, Event, HostPower, Severity};
+use tokio::sync::{Notify, watch};
+
+use crate::{chain, os::atomic_file, store::Store};
+
+/// How many events `qemu-bmc status` can show.
+const REMEMBERED: usize = 64;
+
+/// How often the power-on hours are saved while nothing else is.
+const SAVE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// The controller, as the program's tasks share it.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    bmc: Mutex<Bmc>,
+    recent: Mutex<VecDeque<(SystemTime, Event)>>,
+    intents: Notify,
+    unsaved: Notify,
+    power: watch::Sender<HostPower>,
+    deadline: Notify,
+    store: Store,
+    power_state_file: PathBuf,
+    /// Whether the machine was on when the controller was told to stop: that, and not that it was then shut
+    /// down, is what the restore policy "previous" means.
+    on_at_stop: Mutex<Option<bool>>,
+}
+
+impl Controller {
+    pub(crate) fn new(bmc: Bmc, store: Store, power_state_file: PathBuf) -> Arc<Self> {
+        let controller = Self {
+            bmc: Mutex::new(bmc),
+            recent: Mutex::default(),
+            intents: Notify::new(),
+            unsaved: Notify::new(),
+            power: watch::Sender::new(HostPower::Off),
+            deadline: Notify::new(),
+            store,
+            power_state_file,
+            on_at_stop: Mutex::new(None),
+        };
+        controller.write_power_state(HostPower::Off);
+        Arc::new(controller)
+    }
+
+    /// Uses the model.
+    pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Bmc) -> R) -> R {
+        let mut bmc = self.bmc.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = bmc.next_timeout();
+        let result = use_it(&mut bmc);
+        let (events, intents) = (bmc.take_events(), bmc.has_intent());
+        let power = bmc.host_power();
+        let rescheduled = bmc.next_timeout() != before;
+        // Under the lock, so that a later state never loses to an earlier one.
+        let unsaved = bmc.take_unsaved();
+        if unsaved {
+            let mut saved = bmc.to_saved(Instant::now());
+            saved.was_on =
+                self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(saved.was_on);
+            self.store.put(&saved);
+        }
+        if *self.power.borrow() != power {
+            self.write_power_state(power);
+        }
+        drop(bmc);
+
+        for event in events {
+            self.log(event);
+        }
+        if intents {
+            self.intents.notify_one();
+        }
+        if unsaved {
+            self.unsaved.notify_one();
+        }
+        if rescheduled {
+            self.deadline.notify_one();
+        }
+        self.power.send_if_modified(|shown| std::mem::replace(shown, power) != power);
+        result
+    }
+
+    /// Remembers how the machine is now as what it was, for the restore policy.
+    pub(crate) fn stopping(&self) {
+        let on = *self.power.borrow() == HostPower::On;
+        *self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(on);
+    }
+
+    fn write_power_state(&self, power: HostPower) {
+        let text = match power {
+            HostPower::On => "on\n",
+            HostPower::Off => "off\n",
+        };
+        if let Err(error) = atomic_file::replace(&self.power_state_file, text.as_bytes(), 0o644) {
+            tracing::warn!("{}", chain(&error));
+        }
+    }
+
+    fn log(&self, event: Event) {
+        match event.severity() {
+            Severity::Info => tracing::info!("{event}"),
+            Severity::Warning => tracing::warn!("{event}"),
+            Severity::Error => tracing::error!("{event}"),
+        }
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == REMEMBERED {
+            recent.pop_front();
+        }
+        recent.push_back((SystemTime::now(), event));
+    }
+
+    /// The latest events, oldest first.
+    pub(crate) fn recent_events(&self) -> Vec<(SystemTime, Event)> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Whether the machine is on, to watch.
+    pub(crate) fn power(&self) -> watch::Receiver<HostPower> {
+        self.power.subscribe()
+    }
+
+    /// Waits until the model wants something done. One task waits: the machine's driver.
+    pub(crate) async fn intent(&self) {
+        self.intents.notified().await;
+    }
+
+    /// Makes what was saved outlive the host's power, for ever.
+    pub(crate) async fn keep_saved(self: Arc<Self>) -> Infallible {
+        loop {
+            if tokio::time::timeout(SAVE_INTERVAL, self.unsaved.notified()).await.is_err() {
+                self.with(|bmc| self.store.put(&bmc.to_saved(Instant::now())));
+            }
+            let store = self.store.clone();
+            // A panic in there would be a failed fsync's business; the next change tries again.
+            let _ = tokio::task::spawn_blocking(move || store.sync()).await;
+        }
+    }
+
+    /// Lets the model's own timers run, for ever.
+    pub(crate) async fn keep_time(self: Arc<Self>) -> Infallible {
+        loop {
+            let due = self.with(|bmc| bmc.next_timeout());
+            tokio::select! {
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
+                    self.with(|bmc| bmc.tick(Instant::now()));
+                }
+                () = self.deadline.notified() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether this process is a new life of the controller or the same one, restarted.
+//!
+//! When mains power comes back, the restore policy decides whether the machine starts. A container that
+//! starts is that case; a controller process that replaces one that crashed, or itself, is not. The two are
+//! told apart by the process that stands for the life: init where there is one, else the first `run`.
+
+use std::{path::Path, process::Command};
+
+use super::children::Token;
+use crate::store;
+
+/// The environment variable by which a life is passed on. It is no setting.
+pub(crate) const VARIABLE: &str = "QEMU_BMC_LIFE";
+
+/// The process that stands for a life, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Life(String);
+
+impl Life {
+    /// A life that begins with this very process.
+    pub(crate) fn begin() -> Self {
+        let token = Token::of(rustix::process::getpid()).ok();
+        Self(token.and_then(|token| serde_json::to_string(&token).ok()).unwrap_or_default())
+    }
+
+    /// The life of this process, and whether the last process that ran in this folder had the same.
+    pub(crate) fn take_up(run_dir: &Path) -> (Self, bool) {
+        let life = std::env::var(VARIABLE).map_or_else(|_| Self::begin(), Self);
+        let path = run_dir.join("life.json");
+        let last: Option<String> = store::read_or_set_aside(&path);
+        if let Err(error) = store::write(&path, &life.0) {
+            tracing::warn!("{error}");
+        }
+        let same = last.as_ref() == Some(&life.0);
+        (life, same)
+    }
+
+    /// Gives this life to a process that is about to be started.
+    pub(crate) fn pass_on(&self, command: &mut Command) {
+        command.env(VARIABLE, &self.0);
+    }
+}

@@ -1,0 +1,198 @@
+//! What outlives a restart, on disk.
+//!
+//! A change is in its file before the answer that acknowledges it leaves, so that no death of this process
+//! undoes it; the fsync that makes it outlive the host's power follows at once, in the background, because a
+//! disk's answer must not delay an IPMI reply.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use bmc::{Identity, Saved};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use tracing::{error, warn};
+
+use crate::{chain, config::IdentityPlan, os::atomic_file};
+
+/// The files of one controller.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join("bmc.json")
+    }
+
+    /// What was saved; nothing, if nothing was, or if it can't be read: then the file is set aside.
+    pub(crate) fn load(&self) -> Option<Saved> {
+        let saved: Saved = read_or_set_aside(&self.path())?;
+        if saved.version > Saved::VERSION {
+            warn!(
+                "{} has version {} and this program reads up to {}: it is set aside and the controller starts with its defaults",
+                self.path().display(),
+                saved.version,
+                Saved::VERSION,
+            );
+            set_aside(&self.path());
+            return None;
+        }
+        Some(saved)
+    }
+
+    /// Puts the state into its file, whole or not at all, without waiting for the disk.
+    pub(crate) fn put(&self, saved: &Saved) {
+        if let Err(error) = write(&self.path(), saved) {
+            error!("save the controller's state: {error}; it is kept in memory only");
+        }
+    }
+
+    /// Waits until the disk has what was put. Blocks.
+    pub(crate) fn sync(&self) {
+        if let Err(error) = atomic_file::sync(&self.path()) {
+            warn!("{}", chain(&error));
+        }
+    }
+
+    /// Who this machine is: as configured, else as it was the first time, else a function of its name.
+    pub(crate) fn identity(&self, plan: &IdentityPlan) -> Identity {
+        self.decide_identity(plan, self.kept_identity().as_ref())
+    }
+
+    /// As [`Store::identity`], and from now on the same.
+    pub(crate) fn keep_identity(&self, plan: &IdentityPlan) -> Identity {
+        let kept = self.kept_identity();
+        let identity = self.decide_identity(plan, kept.as_ref());
+        let keep =
+            KeptIdentity { uuid: uuid::Uuid::from_bytes(identity.uuid), serial: identity.serial.clone() };
+        if kept.as_ref() != Some(&keep)
+            && let Err(error) = write(&self.identity_path(), &keep)
+        {
+            warn!("keep the machine's identity: {error}; it may be another one after the next start");
+        }
+        identity
+    }
+
+    fn identity_path(&self) -> PathBuf {
+        self.dir.join("identity.json")
+    }
+
+    fn kept_identity(&self) -> Option<KeptIdentity> {
+        read_or_set_aside(&self.identity_path())
+    }
+
+    fn decide_identity(&self, plan: &IdentityPlan, kept: Option<&KeptIdentity>) -> Identity {
+        let derived = || {
+            let mut bytes = [0; 16];
+            for (to, from) in bytes.iter_mut().zip(Sha256::digest(["qemu-bmc node ", &plan.name].concat())) {
+                *to = from;
+            }
+            uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        };
+        let uuid = plan.uuid.or(kept.map(|kept| kept.uuid)).unwrap_or_else(derived);
+        let serial = plan.serial.clone().or(kept.map(|kept| kept.serial.clone())).unwrap_or_else(|| {
+            let digits = uuid.simple().to_string().to_uppercase();
+            format!("QB{}", digits.get(20..).unwrap_or_default())
+        });
+        Identity { uuid: *uuid.as_bytes(), serial, name: plan.name.clone() }
+    }
+}
+
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct KeptIdentity {
+    uuid: uuid::Uuid,
+    serial: String,
+}
+
+/// Writes JSON into a file so that a reader finds the old or the new, whole. Does not wait for the disk.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> Result<(), String> {
+    let mut json =
+        serde_json::to_vec_pretty(value).map_err(|error| format!("encode {}: {error}", path.display()))?;
+    json.push(b'\n');
+    atomic_file::replace(path, &json, 0o600).map_err(|error| chain(&error))
+}
+
+/// Reads JSON. A file that is not what it should be is kept under another name, and said.
+pub(crate) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            error!("read {}: {error}; defaults are used", path.display());
+            return None;
+        }
+    };
+    match serde_json::from_slice(&text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            warn!("{} is damaged ({error}): it is set aside and defaults are used", path.display());
+            set_aside(path);
+            None
+        }
+    }
+}
+
+fn set_aside(path: &Path) {
+    let aside = path.with_extension("json.unusable");
+    if let Err(error) = fs::rename(path, &aside) {
+        warn!("set {} aside: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(name: &str) -> IdentityPlan {
+        IdentityPlan { uuid: None, serial: None, name: name.into() }
+    }
+
+    #[test]
+    fn an_identity_is_kept_even_if_the_name_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let first = store.keep_identity(&plan("node1"));
+        let later = store.keep_identity(&plan("renamed"));
+        assert_eq!((first.uuid, first.serial), (later.uuid, later.serial));
+    }
+
+    #[test]
+    fn identities_differ_by_name_and_follow_the_settings() {
+        let one = Store::new(tempfile::tempdir().unwrap().path()).identity(&plan("node1"));
+        let two = Store::new(tempfile::tempdir().unwrap().path()).identity(&plan("node2"));
+        assert_ne!((one.uuid, &one.serial), (two.uuid, &two.serial));
+        let uuid = uuid::Uuid::from_u128(42);
+        let set = IdentityPlan { uuid: Some(uuid), serial: Some("S1".into()), name: "node1".into() };
+        let three = Store::new(tempfile::tempdir().unwrap().path()).identity(&set);
+        assert_eq!((three.uuid, three.serial.as_str()), (*uuid.as_bytes(), "S1"));
+    }
+
+    #[test]
+    fn damaged_and_newer_files_are_set_aside_and_defaults_used() {
+        for text in ["", "{", "[]", "{\"version\": 99}"] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Store::new(dir.path());
+            fs::write(store.path(), text).unwrap();
+            assert_eq!(store.load(), None, "{text:?}");
+            assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_was_put_is_loaded_and_nobody_else_can_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let saved = Saved { version: Saved::VERSION, was_on: true, ..Saved::default() };
+        store.put(&saved);
+        assert_eq!(store.load(), Some(saved));
+        assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
