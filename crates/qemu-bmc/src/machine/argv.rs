@@ -1,0 +1,300 @@
+//! QEMU's command line. A pure function of what was decided, so that `qemu-bmc check` shows exactly what
+//! would be run.
+//!
+//! QEMU starts paused (`-S`) and listens on unix sockets; the controller connects to all of them and then
+//! lets it run. So the first byte of the firmware is seen, and a controller that restarts connects again.
+
+use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::Path, path::PathBuf};
+
+use bmc::Identity;
+use serde_json::json;
+
+use super::{
+    boot::{CDROM, DISK},
+    disk::Image,
+    firmware::FirmwareFiles,
+    setup,
+};
+use crate::config::{BootSource, MachinePlan};
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// The processor itself.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+/// Where QEMU listens, all in one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sockets {
+    /// The controller's own QMP connection.
+    pub(crate) qmp: PathBuf,
+    /// The serial port.
+    pub(crate) serial: PathBuf,
+    /// A copy of the serial port's output, for a controller that was away for a moment.
+    pub(crate) serial_log: PathBuf,
+    /// The screen.
+    pub(crate) vnc: PathBuf,
+    /// QMP for the user's own tools.
+    pub(crate) user_qmp: PathBuf,
+    /// Two bytes for SeaBIOS: the I/O address of its serial console.
+    pub(crate) sercon_port: PathBuf,
+}
+
+impl Sockets {
+    pub(crate) fn new(run_dir: &Path, user_qmp: &Path) -> Self {
+        Self {
+            qmp: run_dir.join("bmc-qmp.sock"),
+            serial: run_dir.join("bmc-serial.sock"),
+            serial_log: run_dir.join("bmc-serial.log"),
+            vnc: run_dir.join("bmc-vnc.sock"),
+            user_qmp: user_qmp.to_owned(),
+            sercon_port: run_dir.join("bmc-sercon-port"),
+        }
+    }
+}
+
+/// What SeaBIOS reads from `etc/sercon-port`: COM1, little-endian. It keeps VGA output as well.
+pub(crate) const SERCON_PORT: [u8; 2] = 0x03f8_u16.to_le_bytes();
+
+/// Everything that a command line is made of.
+#[derive(Debug)]
+pub(crate) struct Spec<'a> {
+    pub(crate) plan: &'a MachinePlan,
+    pub(crate) identity: &'a Identity,
+    pub(crate) accelerator: Accelerator,
+    pub(crate) disk: Option<&'a Image>,
+    pub(crate) cdrom: Option<&'a Image>,
+    pub(crate) firmware: &'a FirmwareFiles,
+    pub(crate) sockets: &'a Sockets,
+    /// The order of the first boot.
+    pub(crate) order: &'a [BootSource],
+    /// Whether the firmware is to wait for the key of its setup.
+    pub(crate) setup: bool,
+}
+
+/// The arguments, without the program's name.
+pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
+    let mut line = Line::default();
+    let Spec { plan, identity, sockets, .. } = spec;
+    let uuid = uuid::Uuid::from_bytes(identity.uuid);
+
+    line.pair("-name", &[Part::Text("guest="), Part::Value(&identity.name)]);
+    line.pair("-uuid", &[Part::Text(&uuid.to_string())]);
+    line.words(&["-S", "-nodefaults", "-no-user-config", "-display", "none"]);
+    if !plan.extra_args.iter().any(|argument| argument.trim_start_matches('-') == "sandbox") {
+        line.words(&["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]);
+    }
+    // A panic is reported and the machine stays as it is, like a physical one.
+    line.words(&["-action", "panic=none"]);
+
+    let mut machine = String::from("q35");
+    if let FirmwareFiles::Uefi { .. } = spec.firmware {
+        machine.push_str(",pflash0=firmware-code,pflash1=firmware-variables");
+    }
+    line.words(&["-machine", &machine]);
+    line.words(match spec.accelerator {
+        Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
+        Accelerator::Tcg => &["-accel", "tcg", "-cpu", "max"],
+    });
+    line.words(&["-smp", &plan.cpus.smp, "-m", &format!("{}M", plan.memory_mib)]);
+    smbios(&mut line, identity, &uuid.to_string());
+    firmware(&mut line, spec);
+    boot_menu(&mut line, spec);
+
+    for (id, socket) in [("qmp", &sockets.qmp), ("qmp-user", &sockets.user_qmp)] {
+        let id_part = format!("socket,id={id},server=on,wait=off,path=");
+        line.pair("-chardev", &[Part::Text(&id_part), Part::Path(socket)]);
+        line.words(&["-mon", &format!("chardev={id},mode=control")]);
+    }
+    line.pair(
+        "-chardev",
+        &[
+            Part::Text("socket,id=serial0,server=on,wait=off,path="),
+            Part::Path(&sockets.serial),
+            Part::Text(",logappend=on,logfile="),
+            Part::Path(&sockets.serial_log),
+        ],
+    );
+    line.words(&["-serial", "chardev:serial0"]);
+    line.pair("-vnc", &[Part::Text("unix:"), Part::Path(&sockets.vnc), Part::Text(",share=force-shared")]);
+
+    line.words(&["-device", "VGA,id=vga0"]);
+    line.words(&["-device", "qemu-xhci,id=usb0", "-device", "usb-tablet,id=tablet0,bus=usb0.0"]);
+    line.words(&["-object", "rng-random,id=rng0,filename=/dev/urandom"]);
+    line.words(&["-device", "virtio-rng-pci,id=virtio-rng0,rng=rng0"]);
+    line.words(&["-device", "pvpanic,id=pvpanic0"]);
+    drives(&mut line, spec);
+    line.words(&["-nic", "none"]);
+
+    line.0.extend(plan.extra_args.iter().map(OsString::from));
+    line.0
+}
+
+/// The guest sees in its DMI tables who it is: the same as over IPMI.
+fn smbios(line: &mut Line, identity: &Identity, uuid: &str) {
+    let product =
+        ["manufacturer=QEMU,product=qemu-bmc virtual server,version=", env!("CARGO_PKG_VERSION")].concat();
+    line.pair(
+        "-smbios",
+        &[
+            Part::Text("type=1,"),
+            Part::Text(&product),
+            Part::Text(",uuid="),
+            Part::Text(uuid),
+            Part::Text(",serial="),
+            Part::Value(&identity.serial),
+        ],
+    );
+    line.pair("-smbios", &[Part::Text("type=3,manufacturer=QEMU,serial="), Part::Value(&identity.serial)]);
+}
+
+fn firmware(line: &mut Line, spec: &Spec<'_>) {
+    match spec.firmware {
+        FirmwareFiles::Bios => line.pair(
+            "-fw_cfg",
+            &[Part::Text("name=etc/sercon-port,file="), Part::Path(&spec.sockets.sercon_port)],
+        ),
+        FirmwareFiles::Uefi { code, variables } => {
+            line.blockdev(json!({
+                "node-name": "firmware-code", "driver": "raw", "read-only": true,
+                "file": { "driver": "file", "filename": code.to_string_lossy() },
+            }));
+            line.blockdev(json!({
+                "node-name": "firmware-variables", "driver": "raw",
+                "file": { "driver": "file", "filename": variables.to_string_lossy() },
+            }));
+        }
+    }
+}
+
+fn boot_menu(line: &mut Line, spec: &Spec<'_>) {
+    let menu_ms = if spec.setup {
+        Some(setup::PROMPT_MS.into())
+    } else {
+        spec.plan.menu_timeout.map(|timeout| timeout.as_millis())
+    };
+    if let Some(ms) = menu_ms {
+        line.words(&["-boot", &format!("menu=on,splash-time={ms}")]);
+    }
+    if spec.setup && *spec.firmware == FirmwareFiles::Bios {
+        line.words(&["-fw_cfg", &format!("name=etc/boot-menu-key,string={}", setup::SEABIOS_KEY)]);
+    }
+}
+
+fn drives(line: &mut Line, spec: &Spec<'_>) {
+    let index = |source| {
+        let place = spec.order.iter().position(|candidate| *candidate == source);
+        place.map(|place| format!(",bootindex={place}")).unwrap_or_default()
+    };
+    if let Some(image) = spec.disk {
+        line.blockdev(json!({
+            "node-name": "disk0-image", "driver": image.format, "discard": "unmap",
+            "file": { "driver": "file", "filename": image.path.to_string_lossy(), "discard": "unmap" },
+        }));
+        line.words(&[
+            "-device",
+            &format!("virtio-blk-pci,id={DISK},drive=disk0-image{}", index(BootSource::Disk)),
+        ]);
+    }
+    let mut cdrom = format!("ide-cd,id={CDROM},bus=ide.0");
+    if let Some(image) = spec.cdrom {
+        line.blockdev(json!({
+            "node-name": "cdrom0-image", "driver": image.format, "read-only": true,
+            "file": { "driver": "file", "filename": image.path.to_string_lossy() },
+        }));
+        cdrom.push_str(",drive=cdrom0-image");
+    }
+    cdrom.push_str(&index(BootSource::Cdrom));
+    line.words(&["-device", &cdrom]);
+}
+
+/// A piece of an option's value.
+enum Part<'a> {
+    /// QEMU's own syntax, as it is.
+    Text(&'a str),
+    /// Somebody's text: a comma in it is doubled, which is how QEMU reads a comma that separates nothing.
+    Value(&'a str),
+    /// Somebody's path.
+    Path(&'a Path),
+}
+
+#[derive(Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn words(&mut self, words: &[&str]) {
+        self.0.extend(words.iter().map(OsString::from));
+    }
+
+    fn pair(&mut self, option: &str, parts: &[Part<'_>]) {
+        use std::os::unix::ffi::OsStringExt;
+        let mut value = Vec::new();
+        for part in parts {
+            match part {
+                Part::Text(text) => value.extend_from_slice(text.as_bytes()),
+                Part::Value(text) => push_doubling_commas(&mut value, text.as_bytes()),
+                Part::Path(path) => push_doubling_commas(&mut value, path.as_os_str().as_bytes()),
+            }
+        }
+        self.0.push(option.into());
+        self.0.push(OsString::from_vec(value));
+    }
+
+    /// Block devices are said in JSON, which needs no escaping of our own.
+    fn blockdev(&mut self, node: serde_json::Value) {
+        self.words(&["-blockdev", &node.to_string()]);
+    }
+}
+
+fn push_doubling_commas(to: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        to.push(*byte);
+        if *byte == b',' {
+            to.push(b',');
+        }
+    }
+}
+
+/// The command line as somebody could type it into a shell.
+pub(crate) fn shell(program: &Path, arguments: &[OsString]) -> String {
+    let mut text = quote(&program.to_string_lossy());
+    for argument in arguments {
+        let argument = argument.to_string_lossy();
+        text.push_str(if argument.starts_with('-') { " \\\n    " } else { " " });
+        text.push_str(&quote(&argument));
+    }
+    text
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_in_names_and_paths_separate_nothing() {
+        let mut line = Line::default();
+        line.pair("-name", &[Part::Text("guest="), Part::Value("a,id=b")]);
+        line.pair("-chardev", &[Part::Text("socket,path="), Part::Path(Path::new("/tmp/a, b=c"))]);
+        assert_eq!(line.0, ["-name", "guest=a,,id=b", "-chardev", "socket,path=/tmp/a,, b=c"]);
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        let arguments = ["plain,a=b", "two words", "it's", "", "$HOME"].map(OsString::from);
+        let text = shell(Path::new("printf"), &[&[OsString::from("%s\\n")], &arguments[..]].concat());
+        let output = std::process::Command::new("sh").arg("-c").arg(text).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "plain,a=b\ntwo words\nit's\n\n$HOME\n");
+    }
+}

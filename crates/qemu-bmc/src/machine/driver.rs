@@ -1,0 +1,564 @@
+//! The one task that starts, commands and ends QEMU.
+//!
+//! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
+//! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use qmp::commands::{InjectNmi, Quit, SystemPowerdown, SystemReset};
+use tokio::{
+    sync::{mpsc, watch},
+    time,
+};
+use tracing::{info, warn};
+
+use super::{
+    argv::{self, Accelerator, Sockets},
+    boot, disk, firmware,
+    guest::{ANSWER_LIMIT, Guest, Happening, Record, StartError, Started},
+    kvm,
+    messages::Messages,
+    monitor::{self, Meaning},
+    setup,
+};
+use crate::{
+    chain,
+    config::{MachinePlan, Paths, SoftTimeoutAction, Times},
+    console::{Connection, Console},
+    controller::Controller,
+    os::children::Ended,
+    serve::vnc::HostScreen,
+};
+
+/// What others ask of the driver that is no matter of the model.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// A break condition on the serial line.
+    SerialBreak,
+}
+
+/// Whether, and how soon, to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Not at all.
+    No,
+    /// When the guest has shut down, or has had its time to.
+    Gently,
+    /// At once.
+    Now,
+}
+
+impl Stop {
+    /// Somebody who asks twice is in a hurry.
+    pub(crate) fn after_signal(self) -> Self {
+        match self {
+            Self::No => Self::Gently,
+            Self::Gently | Self::Now => Self::Now,
+        }
+    }
+}
+
+/// Everything that the driver works with.
+pub(crate) struct Driver {
+    pub(crate) controller: Arc<Controller>,
+    pub(crate) plan: MachinePlan,
+    pub(crate) paths: Paths,
+    pub(crate) times: Times,
+    pub(crate) console: Arc<Console>,
+    /// Where connections to the serial port go.
+    pub(crate) serial: mpsc::Sender<Connection>,
+    pub(crate) screen: watch::Sender<HostScreen>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// Whether the program was told to stop.
+    pub(crate) stop: watch::Receiver<Stop>,
+    /// Becomes true when the controller is to restart itself.
+    pub(crate) restart: watch::Sender<bool>,
+    /// Whether the machine is to start with the program.
+    pub(crate) power_on: bool,
+}
+
+impl Driver {
+    /// Drives the machine until the program is told to stop; then shuts the machine down.
+    pub(crate) async fn run(self) -> std::io::Result<()> {
+        let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
+        let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
+        let mut machine =
+            Machine { driver: self, sockets, messages, accelerator: None, guest: None, soft: None };
+        machine.take_over().await;
+        machine.begin();
+        machine.work().await;
+        machine.shut_down().await;
+        Ok(())
+    }
+}
+
+enum Next {
+    Happening(Happening),
+    Intent,
+    Order(Order),
+    SoftRanOut,
+    Stop,
+}
+
+struct Machine {
+    driver: Driver,
+    sockets: Sockets,
+    messages: Messages,
+    accelerator: Option<Accelerator>,
+    guest: Option<Guest>,
+    /// Until when the guest has to follow a soft shutdown.
+    soft: Option<Instant>,
+}
+
+impl Machine {
+    fn controller(&self) -> &Controller {
+        &self.driver.controller
+    }
+
+    fn report(&self, fact: Fact) {
+        self.controller().with(|bmc| bmc.on_fact(Instant::now(), fact));
+    }
+
+    fn begin(&self) {
+        if self.driver.power_on && self.guest.is_none() {
+            let by = Requester::RestorePolicy;
+            // It is off and nothing else is under way, so it can't be refused.
+            let _ = self.controller().with(|bmc| bmc.power(Instant::now(), PowerRequest::On, by));
+        }
+    }
+
+    async fn work(&mut self) {
+        loop {
+            match self.next().await {
+                Next::Happening(happening) => self.happened(happening).await,
+                Next::Intent => self.carry_out_all().await,
+                Next::Order(order) => self.obey(order).await,
+                Next::SoftRanOut => self.soft_ran_out(),
+                Next::Stop => return,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let happening = async {
+            match &mut self.guest {
+                Some(guest) => guest.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // What has happened is looked at before anything new is done.
+            biased;
+            happening = happening => Next::Happening(happening),
+            _ = self.driver.stop.wait_for(|stop| *stop != Stop::No) => Next::Stop,
+            () = self.driver.controller.intent() => Next::Intent,
+            Some(order) = self.driver.orders.recv() => Next::Order(order),
+            () = time::sleep_until(self.soft.unwrap_or_else(Instant::now).into()), if self.soft.is_some() => {
+                Next::SoftRanOut
+            }
+        }
+    }
+
+    // ---- what QEMU does --------------------------------------------------------------------------
+
+    async fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Event(record) => {
+                tracing::debug!(seq = record.seq, "QEMU: {:?}", record.event);
+                match monitor::meaning(record.event) {
+                    Meaning::Reset(by) => self.was_reset(record.seq, by).await,
+                    Meaning::Ending(cause) => {
+                        if let Some(guest) = &mut self.guest {
+                            guest.announced = Some(cause);
+                        }
+                    }
+                    Meaning::Fact(fact) => self.report(fact),
+                    Meaning::Remark(remark) => warn!("{remark}"),
+                    Meaning::Nothing => {}
+                }
+            }
+            Happening::MonitorLost => tracing::debug!("QEMU's monitor closed"),
+            Happening::Ended(ended) => self.ended_by_itself(ended),
+        }
+    }
+
+    async fn was_reset(&mut self, seq: u64, by: ResetBy) {
+        let Some(guest) = &mut self.guest else { return };
+        let Some(generation) = guest.boot_of_reset(seq) else { return };
+        let was_setup = guest.setup;
+        self.soft = None;
+        let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
+        if was_setup != wants_setup {
+            // The firmware's prompt is part of the command line, so this boot needs another process.
+            self.respawn(by).await;
+            return;
+        }
+        self.report(Fact::Reset { by });
+        self.controller().with(|bmc| bmc.boot_began(generation));
+        if wants_setup {
+            self.press_setup_key();
+        }
+    }
+
+    fn ended_by_itself(&mut self, ended: Ended) {
+        let Some(guest) = self.guest.take() else { return };
+        let why = monitor::stop_reason(guest.announced.as_ref(), ended, &self.messages.last_words());
+        self.gone(why);
+    }
+
+    /// QEMU has ended, and everybody is to know.
+    fn gone(&mut self, why: StopReason) {
+        self.guest = None;
+        self.soft = None;
+        Record::forget(&self.driver.paths.run_dir);
+        self.driver.screen.send_replace(HostScreen::Off);
+        self.report(Fact::Stopped { why });
+    }
+
+    // ---- what the model wants --------------------------------------------------------------------
+
+    async fn carry_out_all(&mut self) {
+        while let Some(intent) = self.controller().with(|bmc| bmc.take_intent()) {
+            match intent {
+                Intent::Power(request) => {
+                    self.power(request).await;
+                    self.controller().with(|bmc| bmc.power_done());
+                }
+                Intent::BootOrder => self.arm().await,
+                Intent::RestartController => {
+                    self.driver.restart.send_replace(true);
+                }
+            }
+        }
+    }
+
+    async fn power(&mut self, request: PowerRequest) {
+        match request {
+            PowerRequest::On => self.power_on().await,
+            PowerRequest::Off => self.power_off().await,
+            PowerRequest::Cycle => {
+                self.power_off().await;
+                let interval = self.controller().with(|bmc| bmc.cycle_interval());
+                let stopped = self.driver.stop.wait_for(|stop| *stop != Stop::No);
+                if time::timeout(interval, stopped).await.is_err() {
+                    self.power_on().await;
+                }
+            }
+            PowerRequest::Reset => self.reset().await,
+            PowerRequest::Nmi => self.tell("inject an NMI", InjectNmi).await,
+            PowerRequest::Soft => {
+                self.tell("press the power button", SystemPowerdown).await;
+                self.soft = self.driver.times.soft_shutdown.map(|limit| Instant::now() + limit);
+            }
+        }
+    }
+
+    async fn power_on(&mut self) {
+        if self.guest.is_some() {
+            return;
+        }
+        match self.start().await {
+            Ok(()) => self.report(Fact::Started),
+            Err(error) => self.report(Fact::StartFailed { reason: chain(&*error) }),
+        }
+        self.boot_has_begun();
+    }
+
+    async fn power_off(&mut self) {
+        if let Some(why) = self.end_process().await {
+            self.gone(why);
+        }
+    }
+
+    async fn reset(&mut self) {
+        let Some(guest) = &self.guest else { return };
+        let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
+        if guest.setup != wants_setup {
+            self.respawn(ResetBy::Command).await;
+            return;
+        }
+        if !self.call("reset", SystemReset).await {
+            // A reset button works whatever state the machine is in.
+            warn!("QEMU does not take a reset: it is ended and started anew");
+            self.respawn(ResetBy::Command).await;
+            return;
+        }
+        // The event is the fact; it is on its way, and is awaited so that the request's origin is known.
+        let _ = time::timeout(ANSWER_LIMIT, self.until_reset()).await;
+    }
+
+    async fn until_reset(&mut self) {
+        while let Some(guest) = &mut self.guest {
+            let happening = guest.next().await;
+            let reset = matches!(
+                &happening,
+                Happening::Event(record) if matches!(record.event, qmp::Event::Reset { guest: false, .. })
+            );
+            self.happened(happening).await;
+            if reset {
+                return;
+            }
+        }
+    }
+
+    /// A reset that needs a new process: to everybody else it is a reset.
+    async fn respawn(&mut self, by: ResetBy) {
+        if self.end_process().await.is_none() {
+            return;
+        }
+        match self.start().await {
+            Ok(()) => {
+                self.report(Fact::Reset { by });
+                self.boot_has_begun();
+            }
+            Err(error) => {
+                self.gone(StopReason::Command);
+                self.report(Fact::StartFailed { reason: chain(&*error) });
+            }
+        }
+    }
+
+    async fn tell<C: qmp::Command>(&mut self, doing: &'static str, command: C) {
+        if !self.call(doing, command).await {
+            self.report(Fact::Unresponsive { doing });
+        }
+    }
+
+    /// Commands QEMU. False if it did not take the command.
+    async fn call<C: qmp::Command>(&mut self, doing: &'static str, command: C) -> bool {
+        let Some(guest) = &mut self.guest else { return false };
+        let result = match guest.reconnect(&self.sockets).await {
+            Err(error) => Err(error),
+            Ok(()) => match guest.client() {
+                Some(client) => client.call(&command, ANSWER_LIMIT).await.map(drop),
+                None => return false,
+            },
+        };
+        if let Err(error) = &result {
+            warn!("{doing}: {}", chain(error));
+        }
+        result.is_ok()
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::SerialBreak => {
+                let Some(client) = self.guest.as_ref().and_then(Guest::client).cloned() else { return };
+                let arguments = serde_json::json!({ "id": "serial0" });
+                if let Err(error) = client.execute("chardev-send-break", arguments, ANSWER_LIMIT).await {
+                    warn!("send a break to the serial port: {}", chain(&error));
+                }
+            }
+        }
+    }
+
+    fn soft_ran_out(&mut self) {
+        self.soft = None;
+        let after = self.driver.times.soft_shutdown.unwrap_or_default().as_secs();
+        self.report(Fact::ShutdownIgnored { after });
+        if self.driver.times.soft_shutdown_action == SoftTimeoutAction::Off {
+            // A refusal would mean that something else has been asked for meanwhile, which then counts.
+            let _ = self
+                .controller()
+                .with(|bmc| bmc.power(Instant::now(), PowerRequest::Off, Requester::RestorePolicy));
+        }
+    }
+
+    // ---- boot order ------------------------------------------------------------------------------
+
+    async fn arm(&mut self) {
+        let choice = self.controller().with(|bmc| bmc.boot().choice());
+        let order = boot::order(&self.driver.plan.boot, choice.device);
+        let Some(guest) = &mut self.guest else { return };
+        if let Err(error) = guest.arm(&order, choice.generation).await {
+            warn!("change the boot order: {}; it counts from the next power on", chain(&error));
+        }
+        self.remark_on(choice.device);
+    }
+
+    fn remark_on(&self, device: BootDevice) {
+        let reason = match device {
+            BootDevice::Pxe if self.guest.as_ref().is_some_and(|guest| !guest.has_network()) => {
+                "it has no NIC"
+            }
+            BootDevice::Disk if self.driver.plan.disk.is_none() => "it has no disk",
+            BootDevice::Cdrom if self.driver.plan.cdrom.is_none() => "its CD drive is empty",
+            BootDevice::Floppy => "it has no floppy drive",
+            BootDevice::Diagnostic => "it has no diagnostic partition",
+            _ => return,
+        };
+        warn!("the machine is to boot from {device}, but {reason}: it will go on with the usual order");
+    }
+
+    /// The flags that were in force are used up, if they were for one boot; the model then asks for the
+    /// usual order, which the firmware sees at the next reset.
+    fn boot_has_begun(&mut self) {
+        if let Some(generation) = self.guest.as_mut().and_then(|guest| guest.boot_of_reset(u64::MAX)) {
+            self.controller().with(|bmc| bmc.boot_began(generation));
+        }
+    }
+
+    fn press_setup_key(&self) {
+        if let Some(client) = self.guest.as_ref().and_then(Guest::client) {
+            tokio::spawn(setup::press_key(client.clone(), self.driver.console.reader(0, false)));
+        }
+    }
+
+    // ---- the process -----------------------------------------------------------------------------
+
+    async fn start(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let choice = self.controller().with(|bmc| bmc.boot().choice());
+        let setup = choice.device == BootDevice::Setup;
+        let order = boot::order(&self.driver.plan.boot, choice.device);
+        let accelerator = self.accelerator().await;
+        let arguments = self.command_line(accelerator, &order, setup)?;
+        let program = self.driver.plan.qemu_binary.clone();
+        tracing::debug!("{}", argv::shell(&program, &arguments));
+
+        let run_dir = self.driver.paths.run_dir.clone();
+        let Started { mut guest, serial } =
+            Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
+        // The hub takes it once it has read the last machine's output to the end.
+        let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
+        let _ = self.driver.serial.send(connection).await;
+        let running = async {
+            guest.prepare_boot(&order).await?;
+            guest.go(choice.generation).await
+        };
+        if let Err(error) = running.await {
+            guest.process.kill()?;
+            guest.process.wait().await?;
+            Record::forget(&run_dir);
+            return Err(StartError::from(error).into());
+        }
+        self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
+        self.guest = Some(guest);
+        self.remark_on(choice.device);
+        if setup {
+            self.press_setup_key();
+        }
+        Ok(())
+    }
+
+    fn command_line(
+        &self,
+        accelerator: Accelerator,
+        order: &[crate::config::BootSource],
+        setup: bool,
+    ) -> Result<Vec<std::ffi::OsString>, Box<dyn std::error::Error + Send + Sync>> {
+        let plan = &self.driver.plan;
+        let inspect = |path: &Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
+        let (disk, cdrom) = (inspect(&plan.disk)?, inspect(&plan.cdrom)?);
+        let firmware = firmware::prepare(plan.firmware, &self.driver.paths.state_dir)?;
+        let identity = self.controller().with(|bmc| bmc.identity.clone());
+        Ok(argv::arguments(&argv::Spec {
+            plan,
+            identity: &identity,
+            accelerator,
+            disk: disk.as_ref(),
+            cdrom: cdrom.as_ref(),
+            firmware: &firmware,
+            sockets: &self.sockets,
+            order,
+            setup,
+        }))
+    }
+
+    /// KVM where it really works. Found out once.
+    async fn accelerator(&mut self) -> Accelerator {
+        if let Some(known) = self.accelerator {
+            return known;
+        }
+        let accelerator = if !self.driver.plan.kvm {
+            Accelerator::Tcg
+        } else {
+            match kvm::probe(&self.driver.plan.qemu_binary, &self.driver.paths.run_dir).await {
+                Ok(()) => Accelerator::Kvm,
+                Err(reason) => {
+                    warn!("{reason}; the guest runs in software (TCG), which is slow");
+                    Accelerator::Tcg
+                }
+            }
+        };
+        self.accelerator = Some(accelerator);
+        accelerator
+    }
+
+    /// Ends QEMU, whatever it takes. None if it was not running.
+    async fn end_process(&mut self) -> Option<StopReason> {
+        let guest = self.guest.as_mut()?;
+        self.soft = None;
+        let limit = self.driver.times.quit;
+        let quit = async {
+            match guest.client() {
+                // The answer may be lost in QEMU's end, and a QEMU that does not answer will not end.
+                Some(client) => drop(client.call(&Quit, limit).await),
+                None => drop(guest.process.signal(rustix::process::Signal::TERM)),
+            }
+            guest.process.wait().await
+        };
+        let why = match time::timeout(limit, quit).await {
+            Ok(Ok(_)) => StopReason::Command,
+            Ok(Err(_)) | Err(_) => {
+                if let Err(error) = guest.process.kill() {
+                    warn!("{}", chain(&error));
+                }
+                let _ = guest.process.wait().await;
+                StopReason::Forced
+            }
+        };
+        self.guest = None;
+        Some(why)
+    }
+
+    // ---- beginning and end -----------------------------------------------------------------------
+
+    /// Takes over a machine that an earlier controller left running.
+    async fn take_over(&mut self) {
+        let Some((process, setup)) = Record::find(&self.driver.paths.run_dir) else { return };
+        info!("a machine is running already (process {}): it is taken over", process.pid());
+        let (guest, serial) = Guest::adopt(process, setup, &self.sockets).await;
+        if let Some(stream) = serial {
+            let connection = Connection { stream, log: self.sockets.serial_log.clone(), resumed: true };
+            let _ = self.driver.serial.send(connection).await;
+        }
+        self.guest = Some(guest);
+        self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
+        self.report(Fact::Adopted);
+        self.arm().await;
+        if let Some(guest) = &mut self.guest
+            && let Err(error) = guest.finish_start().await
+        {
+            warn!("let the guest run: {}", chain(&error));
+        }
+    }
+
+    /// The program ends: the guest is asked to shut down, and switched off if it does not in time.
+    async fn shut_down(&mut self) {
+        if self.guest.is_none() {
+            return;
+        }
+        let limit = self.driver.times.stop;
+        info!("stopping: the guest has {} s to shut down", limit.as_secs_f32());
+        let mut hurry = self.driver.stop.clone();
+        let asked = async {
+            self.tell("press the power button", SystemPowerdown).await;
+            while let Some(guest) = &mut self.guest {
+                let happening = guest.next().await;
+                self.happened(happening).await;
+            }
+        };
+        let asked = async {
+            tokio::select! {
+                () = asked => {}
+                _ = hurry.wait_for(|stop| *stop == Stop::Now) => {}
+            }
+        };
+        if time::timeout(limit, asked).await.is_err() || self.guest.is_some() {
+            warn!("the guest has not shut down: it is switched off");
+            self.power_off().await;
+        }
+        debug_assert_eq!(self.controller().with(|bmc| bmc.host_power()), HostPower::Off);
+    }
+}

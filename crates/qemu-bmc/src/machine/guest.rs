@@ -1,0 +1,352 @@
+//! A running QEMU and the connections to it.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bmc::BootGeneration;
+use qmp::{
+    Client, EventRecord, Events,
+    commands::{Cont, QueryStatus, SystemReset},
+    qapi::{RunState, ShutdownCause},
+};
+use serde::{Deserialize, Serialize};
+use tokio::{net::UnixStream, time};
+
+use super::{
+    argv::Sockets,
+    boot::{self, Bootable},
+    messages::Messages,
+};
+use crate::{
+    chain,
+    config::BootSource,
+    os::children::{Ended, Process, Spawn, Token},
+    store,
+};
+
+/// How long QEMU may take to open its sockets. Much memory that is to be allocated at once takes long.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long QEMU may take to answer. It is busy for a moment at most, unless it hangs.
+pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long the last events of a QEMU that has ended may take to arrive.
+const LAST_EVENTS: Duration = Duration::from_millis(500);
+
+const POLL: Duration = Duration::from_millis(2);
+
+/// What a controller needs to know to take over a machine that it did not start. It is a file as long as the
+/// machine runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    process: Token,
+    setup: bool,
+}
+
+impl Record {
+    fn path(run_dir: &Path) -> PathBuf {
+        run_dir.join("machine.json")
+    }
+
+    /// The process of a machine that is still running.
+    pub(crate) fn find(run_dir: &Path) -> Option<(Process, bool)> {
+        let record: Self = store::read_or_set_aside(&Self::path(run_dir))?;
+        match Process::adopt(&record.process) {
+            Ok(process) => process.map(|process| (process, record.setup)),
+            Err(error) => {
+                tracing::error!("take over the machine that was running: {}", chain(&error));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn forget(run_dir: &Path) {
+        let _ = fs::remove_file(Self::path(run_dir));
+    }
+}
+
+/// Why a machine did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("prepare {}", path.display())]
+    Prepare { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Spawn(#[from] crate::os::children::Error),
+    #[error("QEMU ended at once with {ended}{}", if said.is_empty() { String::new() } else { format!(": {said}") })]
+    Ended { ended: Ended, said: String },
+    #[error("QEMU did not open {} within {START_LIMIT:?}", socket.display())]
+    Deaf { socket: PathBuf },
+    #[error("talk to QEMU")]
+    Qmp(#[from] qmp::Error),
+}
+
+/// One QEMU.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) process: Process,
+    /// None where QEMU does not answer, or no more.
+    monitor: Option<Monitor>,
+    /// Whether it was started to show the firmware's setup.
+    pub(crate) setup: bool,
+    /// What QEMU said about its own end.
+    pub(crate) announced: Option<ShutdownCause>,
+    /// Which boot flags were in force from which line of the monitor's stream on.
+    armed: VecDeque<(u64, BootGeneration)>,
+    devices: Vec<Bootable>,
+    /// Resets up to this line belong to the start.
+    started_at: u64,
+    /// Known while its last events are being read.
+    ended: Option<Ended>,
+}
+
+/// What can happen to a running QEMU.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// It says so.
+    Event(EventRecord),
+    /// The connection to it is gone.
+    MonitorLost,
+    /// It has ended.
+    Ended(Ended),
+}
+
+#[derive(Debug)]
+struct Monitor {
+    client: Client,
+    events: Events,
+}
+
+/// A start that is complete but for the last word: nothing has been executed yet.
+pub(crate) struct Started {
+    pub(crate) guest: Guest,
+    pub(crate) serial: UnixStream,
+}
+
+impl Guest {
+    /// Starts QEMU and connects to it; the guest's first instruction has yet to be executed.
+    pub(crate) async fn start(
+        program: &Path,
+        arguments: &[std::ffi::OsString],
+        run_dir: &Path,
+        sockets: &Sockets,
+        messages: &Messages,
+        setup: bool,
+    ) -> Result<Started, StartError> {
+        let prepare = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::Prepare { path, source }
+        };
+        for leftover in [&sockets.qmp, &sockets.serial, &sockets.vnc, &sockets.user_qmp, &sockets.serial_log]
+        {
+            let _ = fs::remove_file(leftover);
+        }
+        fs::write(&sockets.sercon_port, super::argv::SERCON_PORT).map_err(prepare(&sockets.sercon_port))?;
+        messages.forget();
+
+        let mut spawn = Spawn::new(program);
+        spawn.args(arguments).output(messages.writer().map_err(prepare(messages.path()))?);
+        let process = spawn.start()?;
+        let connected = tokio::select! {
+            connected = Self::connect(sockets) => connected,
+            ended = process.wait() => {
+                let ended = ended?;
+                // The words are on their way through the pipe.
+                time::sleep(Duration::from_millis(20)).await;
+                return Err(StartError::Ended { ended, said: messages.last_words() });
+            }
+        };
+        let (monitor, serial) = match connected {
+            Ok(connected) => connected,
+            Err(error) => {
+                process.kill()?;
+                process.wait().await?;
+                return Err(error);
+            }
+        };
+        if let Some(token) = process.token() {
+            let record = Record { process: token.clone(), setup };
+            if let Err(error) = store::write(&Record::path(run_dir), &record) {
+                tracing::warn!("{error}; the machine can't be taken over if this program is killed");
+            }
+        }
+        Ok(Started { guest: Self::new(process, Some(monitor), setup), serial })
+    }
+
+    /// Takes over a machine that runs. Its monitor may be mute: then it can still be switched off.
+    pub(crate) async fn adopt(
+        process: Process,
+        setup: bool,
+        sockets: &Sockets,
+    ) -> (Self, Option<UnixStream>) {
+        let serial = UnixStream::connect(&sockets.serial).await.ok();
+        let mut guest = Self::new(process, None, setup);
+        if let Err(error) = guest.reconnect(sockets).await {
+            tracing::warn!("the running machine's monitor: {}", chain(&error));
+        }
+        (guest, serial)
+    }
+
+    fn new(process: Process, monitor: Option<Monitor>, setup: bool) -> Self {
+        Self {
+            process,
+            monitor,
+            setup,
+            announced: None,
+            armed: VecDeque::new(),
+            devices: Vec::new(),
+            started_at: 0,
+            ended: None,
+        }
+    }
+
+    async fn connect(sockets: &Sockets) -> Result<(Monitor, UnixStream), StartError> {
+        let deadline = Instant::now() + START_LIMIT;
+        let serial = connect_when_there(&sockets.serial, deadline).await?;
+        let qmp = connect_when_there(&sockets.qmp, deadline).await?;
+        let session = qmp::negotiate(qmp, deadline.saturating_duration_since(Instant::now())).await?;
+        Ok((Monitor { client: session.client, events: session.events }, serial))
+    }
+
+    /// Connects to the monitor again, if there is no connection.
+    pub(crate) async fn reconnect(&mut self, sockets: &Sockets) -> Result<(), qmp::Error> {
+        if self.monitor.is_none() {
+            let session = qmp::connect(&sockets.qmp, ANSWER_LIMIT).await?;
+            self.monitor = Some(Monitor { client: session.client, events: session.events });
+            // Lines are counted anew: what was armed on the old stream was armed before the new one.
+            let last = self.armed.back().map(|(_, generation)| (0, *generation));
+            self.armed = last.into_iter().collect();
+            self.started_at = 0;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn client(&self) -> Option<&Client> {
+        self.monitor.as_ref().map(|monitor| &monitor.client)
+    }
+
+    /// The next thing that happens to QEMU. Its last events come before its end. Cancelling loses nothing.
+    pub(crate) async fn next(&mut self) -> Happening {
+        if let Some(ended) = self.ended
+            && self.monitor.is_none()
+        {
+            return Happening::Ended(ended);
+        }
+        let Some(monitor) = &mut self.monitor else { return self.end().await };
+        tokio::select! {
+            biased;
+            event = monitor.events.next() => match event {
+                Some(event) => Happening::Event(event),
+                None => {
+                    self.monitor = None;
+                    Happening::MonitorLost
+                }
+            },
+            happening = Self::end_of(&self.process), if self.ended.is_none() => {
+                // What it said last may still be on its way; the connection's end comes after it.
+                if let Happening::Ended(ended) = happening {
+                    self.ended = Some(ended);
+                }
+                match time::timeout(LAST_EVENTS, monitor.events.next()).await {
+                    Ok(Some(event)) => Happening::Event(event),
+                    Ok(None) | Err(_) => {
+                        self.monitor = None;
+                        Happening::MonitorLost
+                    }
+                }
+            }
+            () = time::sleep(LAST_EVENTS), if self.ended.is_some() => {
+                self.monitor = None;
+                Happening::MonitorLost
+            }
+        }
+    }
+
+    async fn end(&self) -> Happening {
+        Self::end_of(&self.process).await
+    }
+
+    async fn end_of(process: &Process) -> Happening {
+        match process.wait().await {
+            Ok(ended) => Happening::Ended(ended),
+            Err(error) => {
+                tracing::error!("{}", chain(&error));
+                Happening::Ended(Ended::Unknown)
+            }
+        }
+    }
+
+    /// Finds what can be booted from, and makes the order complete: NICs are not on the command line.
+    pub(crate) async fn prepare_boot(&mut self, order: &[BootSource]) -> Result<(), qmp::Error> {
+        let Some(client) = self.client().cloned() else { return Ok(()) };
+        self.devices = boot::discover(&client, ANSWER_LIMIT).await?;
+        if boot::has_network(&self.devices) {
+            boot::apply(&client, &self.devices, order, ANSWER_LIMIT).await?;
+            // The firmware's list is made at a reset, and nothing has run yet.
+            client.call(&SystemReset, ANSWER_LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the guest run. The boot that begins now is that of `generation`.
+    pub(crate) async fn go(&mut self, generation: BootGeneration) -> Result<(), qmp::Error> {
+        let Some(client) = self.client().cloned() else { return Ok(()) };
+        self.started_at = client.call(&Cont, ANSWER_LIMIT).await?.seq;
+        self.armed = VecDeque::from([(self.started_at, generation)]);
+        Ok(())
+    }
+
+    /// Lets a guest run that an earlier controller had started and not yet let run.
+    pub(crate) async fn finish_start(&mut self) -> Result<(), qmp::Error> {
+        let Some(client) = self.client().cloned() else { return Ok(()) };
+        if client.call(&QueryStatus, ANSWER_LIMIT).await?.value.status == RunState::Prelaunch {
+            client.call(&Cont, ANSWER_LIMIT).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a boot order in force, from the next reset on.
+    pub(crate) async fn arm(
+        &mut self,
+        order: &[BootSource],
+        generation: BootGeneration,
+    ) -> Result<(), qmp::Error> {
+        let Some(client) = self.client().cloned() else { return Ok(()) };
+        if self.devices.is_empty() {
+            self.devices = boot::discover(&client, ANSWER_LIMIT).await?;
+        }
+        let seq = boot::apply(&client, &self.devices, order, ANSWER_LIMIT).await?;
+        self.armed.push_back((seq, generation));
+        Ok(())
+    }
+
+    /// Which boot flags the boot saw that began with the reset on line `seq`; none if that reset was part of
+    /// the start.
+    pub(crate) fn boot_of_reset(&mut self, seq: u64) -> Option<BootGeneration> {
+        if seq < self.started_at {
+            return None;
+        }
+        while self.armed.get(1).is_some_and(|(from, _)| *from < seq) {
+            self.armed.pop_front();
+        }
+        self.armed.front().map(|(_, generation)| *generation)
+    }
+
+    /// Whether devices include a NIC.
+    pub(crate) fn has_network(&self) -> bool {
+        boot::has_network(&self.devices)
+    }
+}
+
+async fn connect_when_there(socket: &Path, deadline: Instant) -> Result<UnixStream, StartError> {
+    loop {
+        match UnixStream::connect(socket).await {
+            Ok(stream) => return Ok(stream),
+            Err(_) if Instant::now() < deadline => time::sleep(POLL).await,
+            Err(_) => return Err(StartError::Deaf { socket: socket.to_owned() }),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! QEMU's own messages: into the log, and the last of them kept for the reason of a failure.
+//!
+//! They come through a named pipe that both sides hold open for reading and writing: so QEMU, which outlives
+//! this process, never finds it broken, and the next process opens it again.
+
+use std::{
+    collections::VecDeque,
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe};
+
+const LINE_MAX: usize = 2000;
+const KEPT: usize = 3;
+
+/// The pipe, and what came through it last.
+#[derive(Clone, Debug)]
+pub(crate) struct Messages {
+    path: PathBuf,
+    last: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Messages {
+    /// Makes the pipe and starts to read it, until the runtime ends.
+    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+        match mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&path)?;
+        let messages = Self { path, last: Arc::default() };
+        tokio::spawn(messages.clone().read(pipe));
+        Ok(messages)
+    }
+
+    /// QEMU's end. It never blocks QEMU: what nobody reads for 64 KiB is lost.
+    pub(crate) fn writer(&self) -> io::Result<OwnedFd> {
+        let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        fs::File::options().read(true).write(true).custom_flags(flags).open(&self.path).map(Into::into)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Forgets what earlier processes said.
+    pub(crate) fn forget(&self) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What was said last, in one line.
+    pub(crate) fn last_words(&self) -> String {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
+    async fn read(self, mut pipe: pipe::Receiver) {
+        let mut line = Vec::new();
+        let mut chunk = [0; 1024];
+        // Both ends are held open here, so there is no end of file.
+        while let Ok(count) = pipe.read(&mut chunk).await {
+            for byte in chunk.iter().take(count) {
+                if *byte == b'\n' || line.len() == LINE_MAX {
+                    self.say(&line);
+                    line.clear();
+                }
+                if *byte != b'\n' {
+                    line.push(*byte);
+                }
+            }
+        }
+    }
+
+    fn say(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line).trim().to_owned();
+        // QEMU remarks on every firmware file that is not in the users' name space, which is as it should be.
+        if text.is_empty() || text.contains("externally provided fw_cfg item names") {
+            return;
+        }
+        let text = text.strip_prefix("qemu-system-x86_64: ").unwrap_or(&text).to_owned();
+        tracing::info!("QEMU says: {text}");
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() == KEPT {
+            last.pop_front();
+        }
+        last.push_back(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, time::Duration};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_words_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let messages = Messages::open(dir.path().join("pipe")).unwrap();
+        let mut qemu = fs::File::from(messages.writer().unwrap());
+        qemu.write_all(b"one\ntwo\n\nqemu-system-x86_64: three\nfour\n").unwrap();
+        let said = async {
+            while !messages.last_words().ends_with("four") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), said).await.unwrap();
+        assert_eq!(messages.last_words(), "two; three; four");
+    }
+}

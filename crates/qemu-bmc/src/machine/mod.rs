@@ -1,0 +1,32 @@
+//! The machine: one QEMU process, and the one task that starts, commands and ends it.
+//!
+//! ```text
+//!                  start: spawn, connect, cont
+//!        ┌────────────────────────────────────────────▶┐
+//!   ┌────┴──┐                                       ┌──┴─┐  reset: the same process
+//!   │  off  │                                       │ on │◀─┐  (a new one where the firmware's
+//!   └───▲───┘                                       └──┬─┘──┘   setup is wanted or was)
+//!        └◀────────────────────────────────────────────┘
+//!          quit, or killed; the guest shut down; QEMU crashed
+//! ```
+//!
+//! [`driver`] is the only place from which QEMU is commanded. It takes intents from the model, one after
+//! the other, and reports facts. [`guest`] is a running QEMU with its connections; [`argv`] the command line
+//! that made it; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
+//!
+//! A controller that starts finds a machine that is running already by [`guest::Record`] and takes it over:
+//! whatever ends this program, the guest runs on.
+
+pub(crate) mod argv;
+mod boot;
+pub(crate) mod disk;
+mod driver;
+pub(crate) mod firmware;
+mod guest;
+mod kvm;
+mod messages;
+mod monitor;
+mod setup;
+
+pub(crate) use boot::usual_order;
+pub(crate) use driver::{Driver, Order, Stop};
