@@ -1,2 +1,93 @@
-//! (being written)
-fn main() {}
+#![deny(unsafe_code)]
+//! A QEMU virtual machine with a real baseboard management controller.
+//!
+//! This file reads the command line and hands over: to [`run`] for the controller itself, to [`init`] for
+//! PID 1, to [`cli`] for the local commands. What the program is made of is in ARCHITECTURE.md.
+
+mod cli;
+mod config;
+mod console;
+mod controller;
+mod init;
+mod logging;
+mod machine;
+mod os;
+mod run;
+mod serve;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{ConfigErrors, Plan, ThisHost},
+    serve::control::PowerName,
+};
+
+/// A QEMU virtual machine with a real BMC: IPMI 2.0 over LAN, serial over LAN, VNC.
+///
+/// Settings are environment variables or a TOML file; `qemu-bmc check` shows them all.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the controller and its machine in the foreground
+    Run,
+    /// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
+    Init(init::Arguments),
+    /// Say what the configuration means and which QEMU command line it makes; start nothing
+    Check,
+    /// Exit with 0 if the controller answers, whether the machine is on or off
+    Healthcheck,
+    /// Say how the machine and its controller are
+    Status,
+    /// Press the machine's buttons
+    Power {
+        /// What to do
+        request: PowerName,
+    },
+    /// Attach to the serial console; a tilde and a dot on a new line (~.) end it
+    Console,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Run => run::main(),
+        Command::Init(arguments) => return init::main(arguments),
+        Command::Check => cli::check(),
+        Command::Healthcheck => cli::healthcheck(),
+        Command::Status => cli::status(),
+        Command::Power { request } => cli::power(request),
+        Command::Console => cli::console(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::complain(&chain(&*error));
+            ExitCode::from(if error.is::<ConfigErrors>() { ConfigErrors::EXIT_CODE } else { 1 })
+        }
+    }
+}
+
+/// The plan for this process on this host.
+fn plan() -> anyhow::Result<Plan> {
+    Ok(Plan::load(std::env::vars_os(), &ThisHost)?)
+}
+
+/// An error with all that caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

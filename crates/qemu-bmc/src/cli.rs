@@ -1,0 +1,271 @@
+//! The local commands: what a person or a container engine asks of the controller that runs here.
+
+use std::{
+    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    os::unix::net::UnixStream,
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::{
+    config::{self, ThisHost},
+    machine::{argv, disk, firmware},
+    serve::control::{PowerName, Request, Response},
+    store::Store,
+};
+
+/// The controller answers at once, or something is wrong with it.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// `qemu-bmc check`.
+pub(crate) fn check() -> anyhow::Result<()> {
+    let plan = crate::plan()?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", plan.describe())?;
+    for warning in &plan.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let inspect = |path: &Option<std::path::PathBuf>| path.as_deref().map(disk::inspect).transpose();
+    let (disk, cdrom) = (inspect(&plan.machine.disk)?, inspect(&plan.machine.cdrom)?);
+    let kvm = plan.machine.kvm && Path::new("/dev/kvm").exists();
+    let arguments = argv::arguments(&argv::Spec {
+        plan: &plan.machine,
+        identity: &Store::new(&plan.paths.state_dir).identity(&plan.machine.identity),
+        accelerator: if kvm { argv::Accelerator::Kvm } else { argv::Accelerator::Tcg },
+        disk: disk.as_ref(),
+        cdrom: cdrom.as_ref(),
+        firmware: &firmware::locate(plan.machine.firmware, &plan.paths.state_dir)?,
+        sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
+        order: &crate::machine::usual_order(&plan.machine.boot),
+        setup: false,
+    });
+    writeln!(out, "\nQEMU would be started as:\n{}", argv::shell(&plan.machine.qemu_binary, &arguments))?;
+    if kvm {
+        writeln!(out, "KVM is tried before it is used: if it does not work here, with -accel tcg -cpu max.")?;
+    }
+    Ok(())
+}
+
+/// `qemu-bmc healthcheck`: the controller answers here, and its LAN interface answers a ping.
+pub(crate) fn healthcheck() -> anyhow::Result<()> {
+    let Response::Healthy(addresses) = ask(&Request::Health)? else { bail!("an unexpected answer") };
+    let address = addresses.first().copied().context("the controller has no LAN interface open")?;
+    presence_ping(address).with_context(|| format!("IPMI on udp {address} does not answer"))?;
+    writeln!(io::stdout(), "healthy")?;
+    Ok(())
+}
+
+/// ASF presence ping (ASF 2.0 §3.2.4.2), which takes no session.
+fn presence_ping(bound: SocketAddr) -> io::Result<()> {
+    const PING: [u8; 12] = [0x06, 0x00, 0xff, 0x06, 0x00, 0x00, 0x11, 0xbe, 0x80, 0x01, 0x00, 0x00];
+    const PONG: u8 = 0x40;
+    let (to, from): (_, IpAddr) = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::UNSPECIFIED.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into()),
+        ip @ IpAddr::V4(_) => (ip, Ipv4Addr::UNSPECIFIED.into()),
+        ip @ IpAddr::V6(_) => (ip, Ipv6Addr::UNSPECIFIED.into()),
+    };
+    let socket = UdpSocket::bind((from, 0))?;
+    socket.set_read_timeout(Some(Duration::from_millis(500)))?;
+    socket.connect((to, bound.port()))?;
+    let mut error = io::Error::from(io::ErrorKind::TimedOut);
+    for _ in 0..3 {
+        socket.send(&PING)?;
+        let mut answer = [0; 64];
+        match socket.recv(&mut answer) {
+            Ok(_) if answer.get(8) == Some(&PONG) => return Ok(()),
+            Ok(_) => error = io::Error::other("an answer that is no pong"),
+            Err(failed) => error = failed,
+        }
+    }
+    Err(error)
+}
+
+/// `qemu-bmc status`.
+pub(crate) fn status() -> anyhow::Result<()> {
+    let Response::Status(status) = ask(&Request::Status)? else { bail!("an unexpected answer") };
+    let mut out = io::stdout().lock();
+    let under_way = status.under_way.map(|what| format!(" ({what} under way)")).unwrap_or_default();
+    writeln!(out, "Power:           {}{under_way}", status.power)?;
+    writeln!(out, "Boot override:   {}", status.boot)?;
+    writeln!(out, "Restore policy:  {}", status.restore_policy)?;
+    writeln!(out, "Power-on hours:  {}", status.power_on_hours)?;
+    writeln!(out, "Node:            {}", status.name)?;
+    writeln!(out, "GUID:            {}", status.uuid)?;
+    writeln!(out, "Serial number:   {}", status.serial)?;
+    for address in status.ipmi {
+        writeln!(out, "IPMI:            udp {address}")?;
+    }
+    for (index, (at, event)) in status.events.iter().rev().take(10).rev().enumerate() {
+        let label = if index == 0 { "Last events:" } else { "" };
+        writeln!(out, "{label:<16} {}  {event}", crate::logging::utc(*at))?;
+    }
+    Ok(())
+}
+
+/// `qemu-bmc power`.
+pub(crate) fn power(request: PowerName) -> anyhow::Result<()> {
+    let Response::Done(said) = ask(&Request::Power { request })? else { bail!("an unexpected answer") };
+    writeln!(io::stdout(), "{said}")?;
+    Ok(())
+}
+
+/// `qemu-bmc console`.
+pub(crate) fn console() -> anyhow::Result<()> {
+    let (response, from_guest, mut to_guest) = open(&Request::Console)?;
+    if !matches!(response, Response::Console) {
+        bail!("an unexpected answer");
+    }
+    let terminal = RawTerminal::enter();
+    if terminal.is_some() {
+        write!(io::stdout(), "Attached to the serial console. Type ~. on a new line to leave.\r\n")?;
+    }
+    // Whatever ends first ends the program; the other thread waits for something that may never come.
+    let (ended, end) = std::sync::mpsc::channel();
+    let output_ended = ended.clone();
+    thread::spawn(move || {
+        let _ = output_ended.send(copy_to_stdout(from_guest));
+    });
+    thread::spawn(move || {
+        let _ = ended.send(copy_from_stdin(&mut to_guest));
+    });
+    let outcome = end.recv().unwrap_or(Ok(()));
+    drop(terminal);
+    outcome.context("the console was lost")
+}
+
+fn copy_to_stdout(mut from: impl io::Read) -> io::Result<()> {
+    let mut chunk = [0; 4096];
+    let mut out = io::stdout();
+    loop {
+        let count = from.read(&mut chunk)?;
+        if count == 0 {
+            return Err(io::Error::other("the controller closed it"));
+        }
+        out.write_all(chunk.get(..count).unwrap_or_default())?;
+        out.flush()?;
+    }
+}
+
+fn copy_from_stdin(to: &mut UnixStream) -> io::Result<()> {
+    let mut chunk = [0; 1024];
+    let mut escape = Escape::default();
+    let mut input = io::stdin();
+    loop {
+        let count = input.read(&mut chunk)?;
+        let (typed, left) = escape.filter(chunk.get(..count).unwrap_or_default());
+        to.write_all(&typed)?;
+        if left || count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Finds `~.` at the beginning of a line; `~~` there is one tilde.
+#[derive(Default)]
+struct Escape {
+    /// Something other than a line's end was typed since the last one.
+    within_line: bool,
+    tilde: bool,
+}
+
+impl Escape {
+    /// What to pass on, and whether to leave.
+    fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+        let mut passed = Vec::with_capacity(typed.len());
+        for byte in typed {
+            if std::mem::take(&mut self.tilde) {
+                match byte {
+                    b'.' => return (passed, true),
+                    b'~' => {}
+                    _ => passed.push(b'~'),
+                }
+            } else if *byte == b'~' && !self.within_line {
+                self.tilde = true;
+                continue;
+            }
+            passed.push(*byte);
+            self.within_line = !matches!(byte, b'\r' | b'\n');
+        }
+        (passed, false)
+    }
+}
+
+/// The terminal without echo and line editing, until dropped.
+struct RawTerminal(Termios);
+
+impl RawTerminal {
+    fn enter() -> Option<Self> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return None;
+        }
+        let saved = tcgetattr(&stdin).ok()?;
+        let mut raw = saved.clone();
+        raw.make_raw();
+        tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
+        Some(Self(saved))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
+        let _ = writeln!(io::stdout());
+    }
+}
+
+fn ask(request: &Request) -> anyhow::Result<Response> {
+    open(request).map(|(response, ..)| response)
+}
+
+fn open(request: &Request) -> anyhow::Result<(Response, BufReader<UnixStream>, UnixStream)> {
+    let path = config::control_socket(std::env::vars_os(), &ThisHost)?;
+    let mut stream = UnixStream::connect(&path).with_context(|| {
+        format!("no qemu-bmc answers on {} (is it running, with this RUN_DIR?)", path.display())
+    })?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut answer = String::new();
+    reader.read_line(&mut answer).context("the controller does not answer")?;
+    stream.set_read_timeout(None)?;
+    match serde_json::from_str(&answer).context("the controller's answer")? {
+        Response::Failed(why) => Err(anyhow!(why)),
+        response => Ok((response, reader, stream)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(pieces: &[&str]) -> (String, bool) {
+        let mut escape = Escape::default();
+        let mut all = Vec::new();
+        for piece in pieces {
+            let (passed, left) = escape.filter(piece.as_bytes());
+            all.extend(passed);
+            if left {
+                return (String::from_utf8(all).unwrap(), true);
+            }
+        }
+        (String::from_utf8(all).unwrap(), false)
+    }
+
+    #[test]
+    fn a_tilde_and_a_dot_on_a_new_line_leave() {
+        assert_eq!(filter(&["~."]), (String::new(), true));
+        assert_eq!(filter(&["ls\r", "~", "."]), ("ls\r".into(), true));
+        assert_eq!(filter(&["cd ~.\r"]), ("cd ~.\r".into(), false));
+        assert_eq!(filter(&["~/bin\r"]), ("~/bin\r".into(), false));
+        assert_eq!(filter(&["~~.\r"]), ("~.\r".into(), false));
+    }
+}

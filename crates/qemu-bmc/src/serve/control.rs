@@ -1,0 +1,222 @@
+//! The local door: a unix socket of mode 0600 for `qemu-bmc status`, `power`, `console` and `healthcheck`.
+//!
+//! One line of JSON each way. After `console`, the connection is the serial console.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bmc::{Accepted, HostPower, PowerRequest, Requester};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    time,
+};
+
+use super::serial_tcp;
+use crate::{
+    console::{Console, HISTORY},
+    controller::Controller,
+};
+
+/// A request is one short line, said at once.
+const LINE_MAX: u64 = 4096;
+const LINE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub(crate) enum Request {
+    /// Is the controller well?
+    Health,
+    /// How are things?
+    Status,
+    /// Press a button.
+    Power {
+        /// Which.
+        request: PowerName,
+    },
+    /// Become the serial console.
+    Console,
+}
+
+/// A power request by the name that the command line has for it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PowerName {
+    /// Power on
+    On,
+    /// Power off at once
+    Off,
+    /// Power off, wait, power on
+    Cycle,
+    /// Hard reset
+    Reset,
+    /// Ask the guest to shut down (ACPI)
+    Soft,
+    /// Diagnostic interrupt
+    Nmi,
+}
+
+impl From<PowerName> for PowerRequest {
+    fn from(name: PowerName) -> Self {
+        match name {
+            PowerName::On => Self::On,
+            PowerName::Off => Self::Off,
+            PowerName::Cycle => Self::Cycle,
+            PowerName::Reset => Self::Reset,
+            PowerName::Soft => Self::Soft,
+            PowerName::Nmi => Self::Nmi,
+        }
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Response {
+    /// All is well; where IPMI is answered.
+    Healthy(Vec<SocketAddr>),
+    /// How things are.
+    Status(Box<Status>),
+    /// It was taken, in these words.
+    Done(String),
+    /// It was not, for this reason.
+    Failed(String),
+    /// From here on, bytes.
+    Console,
+}
+
+/// How things are.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// Whether the machine is on.
+    pub(crate) power: String,
+    /// What is being done about it.
+    pub(crate) under_way: Option<String>,
+    /// The next boot's device, if something overrides the usual order.
+    pub(crate) boot: String,
+    /// Restore policy.
+    pub(crate) restore_policy: String,
+    /// Node name.
+    pub(crate) name: String,
+    /// System GUID.
+    pub(crate) uuid: String,
+    /// Serial number.
+    pub(crate) serial: String,
+    /// Hours that the machine has been on, over all its lives.
+    pub(crate) power_on_hours: u64,
+    /// Where IPMI is answered.
+    pub(crate) ipmi: Vec<SocketAddr>,
+    /// What happened last: seconds since 1970, and a sentence.
+    pub(crate) events: Vec<(u64, String)>,
+}
+
+/// What the door needs to know.
+pub(crate) struct Control {
+    pub(crate) controller: Arc<Controller>,
+    pub(crate) console: Arc<Console>,
+    pub(crate) ipmi: Vec<SocketAddr>,
+}
+
+/// Makes the socket. A socket that nobody answers on is a dead program's, and is replaced.
+pub(crate) fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::AddrInUse,
+            format!("another qemu-bmc answers on {} (RUN_DIR chooses another folder)", path.display()),
+        ));
+    }
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+impl Control {
+    /// Answers until dropped.
+    pub(crate) async fn serve(self, listener: UnixListener) -> Infallible {
+        let control = Arc::new(self);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    tokio::spawn(Arc::clone(&control).answer(stream));
+                }
+                Err(error) => {
+                    tracing::warn!("accept a local connection: {error}");
+                    time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    async fn answer(self: Arc<Self>, stream: UnixStream) {
+        let (input, mut output) = stream.into_split();
+        let mut input = BufReader::new(input);
+        let mut line = String::new();
+        let mut limited = (&mut input).take(LINE_MAX);
+        if !matches!(time::timeout(LINE_LIMIT, limited.read_line(&mut line)).await, Ok(Ok(1..))) {
+            return;
+        }
+        let response = match serde_json::from_str(&line) {
+            Ok(request) => self.respond(request),
+            Err(error) => Response::Failed(format!("not a request: {error}")),
+        };
+        let Ok(mut answer) = serde_json::to_vec(&response) else { return };
+        answer.push(b'\n');
+        if output.write_all(&answer).await.is_ok() && matches!(response, Response::Console) {
+            serial_tcp::join(&self.console, HISTORY, input, output).await;
+        }
+    }
+
+    fn respond(&self, request: Request) -> Response {
+        match request {
+            Request::Health => Response::Healthy(self.ipmi.clone()),
+            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Power { request } => {
+                let request = request.into();
+                let taken = self.controller.with(|bmc| bmc.power(Instant::now(), request, Requester::Button));
+                match taken {
+                    Ok(Accepted::Queued) => Response::Done(format!("{request}: under way")),
+                    Ok(Accepted::Merged) => Response::Done(format!("{request}: under way already")),
+                    Ok(Accepted::Already) => Response::Done(format!("{request}: nothing to do")),
+                    Err(refusal) => Response::Failed(format!("{request}: {refusal}")),
+                }
+            }
+            Request::Console => Response::Console,
+        }
+    }
+
+    fn status(&self) -> Status {
+        let now = Instant::now();
+        let events = self.controller.recent_events().into_iter().map(|(at, event)| {
+            let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            (at, event.to_string())
+        });
+        self.controller.with(|bmc| Status {
+            power: match bmc.host_power() {
+                HostPower::On => "on".into(),
+                HostPower::Off => "off".into(),
+            },
+            under_way: bmc.power_state().running().map(|request| request.to_string()),
+            boot: bmc.boot().flags().to_string(),
+            restore_policy: match bmc.chassis().restore_policy() {
+                bmc::RestorePolicy::AlwaysOff => "always-off".into(),
+                bmc::RestorePolicy::Previous => "previous".into(),
+                bmc::RestorePolicy::AlwaysOn => "always-on".into(),
+            },
+            name: bmc.identity.name.clone(),
+            uuid: uuid::Uuid::from_bytes(bmc.identity.uuid).to_string(),
+            serial: bmc.identity.serial.clone(),
+            power_on_hours: bmc.chassis().power_on_time(now).as_secs() / 3600,
+            ipmi: self.ipmi.clone(),
+            events: events.collect(),
+        })
+    }
+}

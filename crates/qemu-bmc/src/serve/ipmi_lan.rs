@@ -1,0 +1,267 @@
+//! IPMI over LAN: one task, all sockets, no thread or channel on the path of a request.
+//!
+//! A reply leaves from the address that the request came to, which a socket that is bound to every address
+//! can only do if it asks the kernel where a datagram came to (`IP_PKTINFO`, `IPV6_RECVPKTINFO`) and says so
+//! when it answers.
+
+mod socket;
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    task::Poll,
+    time::Instant,
+};
+
+use ipmi::{
+    lan::{Route, Server, ServerConfig},
+    sol::SolInput,
+};
+use tokio::{sync::mpsc, time};
+
+use self::socket::{Local, Socket};
+use crate::{
+    config::LanPlan,
+    console::{Console, HISTORY, Reader},
+    controller::Controller,
+    machine::Order,
+};
+
+/// How many datagrams are answered before other tasks get a turn.
+const BATCH: usize = 64;
+
+/// The largest UDP payload, and a byte to tell that there was more.
+const DATAGRAM_MAX: usize = 65_508;
+
+/// The LAN door with its sockets open.
+pub(crate) struct Door {
+    sockets: Vec<Socket>,
+    server: Server,
+    controller: Arc<Controller>,
+    console: Arc<Console>,
+    orders: mpsc::Sender<Order>,
+    /// The local addresses that peers have come to; a route's tag is an index into it.
+    locals: Vec<Local>,
+    sol: Option<Sol>,
+    replay: bool,
+    buffer: Vec<u8>,
+    out: Vec<u8>,
+}
+
+/// What the console has to do with the SOL session that is active.
+struct Sol {
+    activation: u64,
+    reader: Reader,
+    /// What could not be typed yet.
+    input: Option<Vec<u8>>,
+}
+
+/// A set of peers' addresses that would grow past this starts over.
+const LOCALS_MAX: usize = 4096;
+
+impl Door {
+    /// Opens the sockets.
+    ///
+    /// # Errors
+    /// An address can't be bound. That the host has no IPv6 is no error where "every address" was asked for.
+    pub(crate) fn open(
+        plan: &LanPlan,
+        replay: bool,
+        seed: [u8; 32],
+        controller: Arc<Controller>,
+        console: Arc<Console>,
+        orders: mpsc::Sender<Order>,
+    ) -> io::Result<Self> {
+        let mut sockets = Vec::new();
+        let everywhere = plan.addresses.iter().all(IpAddr::is_unspecified);
+        let mut port = plan.port;
+        for address in &plan.addresses {
+            let address = SocketAddr::new(*address, port);
+            match Socket::bind(address) {
+                Ok(socket) => {
+                    // A port that was chosen for the first address serves the others too.
+                    port = socket.address().port();
+                    sockets.push(socket);
+                }
+                Err(error) if everywhere && address.is_ipv6() && !sockets.is_empty() => {
+                    tracing::debug!("no IPMI over IPv6: bind udp {address}: {error}");
+                }
+                Err(error) => {
+                    let hint = match error.kind() {
+                        io::ErrorKind::AddrInUse => {
+                            "; another program has this port (IPMI_PORT chooses another)"
+                        }
+                        io::ErrorKind::PermissionDenied => {
+                            "; ports below 1024 take a privilege (IPMI_PORT chooses another)"
+                        }
+                        io::ErrorKind::AddrNotAvailable => "; no interface has this address (IPMI_ADDRESS)",
+                        _ => "",
+                    };
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("bind udp {address} for IPMI: {error}{hint}"),
+                    ));
+                }
+            }
+        }
+        let config = ServerConfig { port, advertised_port: plan.advertised_port, ..ServerConfig::default() };
+        Ok(Self {
+            sockets,
+            server: Server::new(config, seed),
+            controller,
+            console,
+            orders,
+            locals: Vec::new(),
+            sol: None,
+            replay,
+            buffer: vec![0; DATAGRAM_MAX],
+            out: Vec::with_capacity(1024),
+        })
+    }
+
+    /// Where the door is.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(Socket::address).collect()
+    }
+
+    /// Answers until dropped.
+    pub(crate) async fn serve(mut self) -> Infallible {
+        let mut power = self.controller.power();
+        loop {
+            self.pump_console();
+            let due = self.server.next_timeout();
+            let room = self.server.sol_room() > 0;
+            let Self { sockets, sol, console, .. } = &mut self;
+            let waiting = sol.as_ref().is_some_and(|sol| sol.input.is_some());
+            let attached = sol.is_some();
+            let readable = tokio::select! {
+                index = poll_fn(|context| {
+                    let ready = sockets.iter().position(|socket| socket.poll_readable(context).is_ready());
+                    ready.map_or(Poll::Pending, Poll::Ready)
+                }) => Some(index),
+                () = async {
+                    match sol {
+                        Some(sol) if room => sol.reader.ready().await,
+                        _ => std::future::pending().await,
+                    }
+                } => None,
+                () = console.drained(), if waiting => None,
+                () = time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => None,
+                // A session's peer is told when the machine goes off or on.
+                _ = power.changed(), if attached => None,
+            };
+            match readable {
+                Some(index) => self.answer(index).await,
+                None => {
+                    let Self { server, controller, .. } = &mut self;
+                    controller.with(|bmc| server.tick(Instant::now(), bmc));
+                }
+            }
+            self.transmit();
+        }
+    }
+
+    async fn answer(&mut self, index: usize) {
+        for _ in 0..BATCH {
+            let Some(socket) = self.sockets.get(index) else { return };
+            let (count, peer, local) = match socket.receive(&mut self.buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    // Such as an ICMP error for an earlier reply: it concerns that peer alone.
+                    tracing::debug!("receive IPMI: {error}");
+                    return;
+                }
+            };
+            let route = Route { peer, tag: self.tag(index, local) };
+            let datagram = self.buffer.get_mut(..count).unwrap_or_default();
+            self.server.set_sol_input_room(self.console.room());
+            let Self { server, controller, out, .. } = self;
+            if controller.with(|bmc| server.handle(Instant::now(), route, datagram, bmc, out)) {
+                self.send(route);
+            }
+            self.pump_console();
+            self.transmit();
+        }
+        tokio::task::yield_now().await;
+    }
+
+    /// Moves bytes between the SOL session and the console, as far as both have room.
+    fn pump_console(&mut self) {
+        if !self.server.sol_active() {
+            self.sol = None;
+            return;
+        }
+        let activation = self.server.sol_activations();
+        if self.sol.as_ref().is_none_or(|sol| sol.activation != activation) {
+            let history = if self.replay { HISTORY } else { 0 };
+            self.sol = Some(Sol { activation, reader: self.console.reader(history, true), input: None });
+        }
+        let Some(sol) = &mut self.sol else { return };
+        loop {
+            let mut chunk = [0; 2048];
+            let room = self.server.sol_room().min(chunk.len());
+            let count = sol.reader.read(chunk.get_mut(..room).unwrap_or_default());
+            if count == 0 {
+                break;
+            }
+            self.server.sol_feed(chunk.get(..count).unwrap_or_default());
+        }
+        loop {
+            if let Some(bytes) = sol.input.take() {
+                let taken = self.console.write(&bytes);
+                if taken < bytes.len() {
+                    sol.input = Some(bytes.get(taken..).unwrap_or_default().to_vec());
+                    break;
+                }
+            }
+            match self.server.take_sol_input() {
+                Some(SolInput::Bytes(bytes)) => sol.input = Some(bytes),
+                Some(SolInput::Break) => {
+                    // A driver that has this many orders before it will not miss a break.
+                    let _ = self.orders.try_send(Order::SerialBreak);
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+
+    /// Sends what the server has to say by itself.
+    fn transmit(&mut self) {
+        loop {
+            let Self { server, controller, out, .. } = self;
+            let Some(route) = controller.with(|bmc| server.poll_transmit(Instant::now(), bmc, out)) else {
+                return;
+            };
+            self.send(route);
+            self.pump_console();
+        }
+    }
+
+    fn send(&self, route: Route) {
+        let local = usize::try_from(route.tag).ok().and_then(|tag| self.locals.get(tag));
+        let Some(local) = local else { return };
+        let Some(socket) = self.sockets.get(local.socket) else { return };
+        if let Err(error) = socket.send(&self.out, route.peer, local) {
+            // Clients repeat what is not answered, so a full buffer is no more than a lost packet.
+            tracing::debug!("send IPMI to {}: {error}", route.peer);
+        }
+    }
+
+    fn tag(&mut self, socket: usize, mut local: Local) -> u64 {
+        local.socket = socket;
+        let known = self.locals.iter().position(|known| *known == local);
+        let index = known.unwrap_or_else(|| {
+            if self.locals.len() == LOCALS_MAX {
+                self.locals.clear();
+            }
+            self.locals.push(local);
+            self.locals.len() - 1
+        });
+        index as u64
+    }
+}
