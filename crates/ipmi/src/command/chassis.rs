@@ -33,10 +33,9 @@ pub(super) fn set_capabilities(context: &mut Context<'_>, data: &[u8], _: &mut R
     Ok(())
 }
 
-/// 01h.
+/// 01h. The optional fourth byte is about the buttons of a front panel.
 pub(super) fn get_status(context: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result {
     const IDENTIFY_SUPPORTED: u8 = 1 << 6;
-    const NO_BUTTON_CAN_BE_DISABLED: u8 = 0;
 
     let chassis = context.bmc.chassis();
     let power = u8::from(context.bmc.host_power() == HostPower::On);
@@ -55,7 +54,6 @@ pub(super) fn get_status(context: &mut Context<'_>, _: &[u8], reply: &mut Reply)
         policy << 5 | power,
         u8::from(last.on_by_command) << 4 | u8::from(last.fault) << 3,
         IDENTIFY_SUPPORTED | identify << 4,
-        NO_BUTTON_CAN_BE_DISABLED,
     ]);
     Ok(())
 }
@@ -157,16 +155,16 @@ mod tests {
     #[test]
     fn status_shows_power_policy_fault_and_lamp() {
         let mut bench = Bench::new();
-        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x40, 0x00, 0x40, 0x00]);
+        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x40, 0x00, 0x40]);
         bench.ok(CHASSIS, 0x02, &[1]);
         bench.carry_out(Fact::Started);
         bench.ok(CHASSIS, 0x06, &[1]);
         bench.ok(CHASSIS, 0x04, &[30]);
-        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x21, 0x10, 0x50, 0x00]);
+        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x21, 0x10, 0x50]);
         bench.bmc.on_fact(bench.now, Fact::Stopped { why: StopReason::Crashed("signal 9".into()) });
         bench.ok(CHASSIS, 0x06, &[0]);
         bench.ok(CHASSIS, 0x04, &[0, 1]);
-        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x00, 0x18, 0x60, 0x00]);
+        assert_eq!(bench.ok(CHASSIS, 0x01, &[]), [0x00, 0x18, 0x60]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod payload;
 mod port;
 mod session;
 mod sol_config;
+mod user;
 
 use std::{ops::RangeInclusive, time::Instant};
 
@@ -80,6 +81,7 @@ static TABLE: &[Row] = &[
     set(APP, 0x3c, "Close Session", CALLBACK, 4..=5, session::close),
     get(APP, 0x3d, "Get Session Info", USER, 1..=5, session::get_info),
     get(APP, 0x42, "Get Channel Info", USER, 1..=1, channel::get_info),
+    get(APP, 0x44, "Get User Access", OPERATOR, 2..=2, user::get_access),
     get(APP, 0x54, "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites),
     // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
     set(APP, 0x48, "Activate Payload", USER, 6..=6, payload::activate),
