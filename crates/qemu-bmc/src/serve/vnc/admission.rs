@@ -11,9 +11,11 @@
 //! Peers are told apart by network: an IPv6 host has a whole /64 to come from. Behind a proxy or a
 //! container engine's port forwarding all viewers are one peer, and share its fate.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
 

@@ -3,8 +3,10 @@
 //! The protocol's own weaknesses stay: eight bytes of a password count, DES is the cipher, and nothing
 //! after it is encrypted. It keeps out whoever only has the port. That is why [`super::admission`] counts.
 
-use des::Des;
-use des::cipher::{BlockCipherEncrypt, KeyInit};
+use des::{
+    Des,
+    cipher::{BlockCipherEncrypt, KeyInit},
+};
 use zeroize::Zeroizing;
 
 /// The length of a challenge and of its response.

@@ -5,8 +5,10 @@
 
 use thiserror::Error;
 
-use super::encodings::Encodings;
-use super::pixel_format::{PixelFormat, PixelFormatError};
+use super::{
+    encodings::Encodings,
+    pixel_format::{PixelFormat, PixelFormatError},
+};
 
 /// The most encodings that SetEncodings may list. Viewers know some thirty.
 const MAX_ENCODINGS: u16 = 1024;

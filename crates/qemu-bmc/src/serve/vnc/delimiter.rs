@@ -17,8 +17,7 @@
 
 use thiserror::Error;
 
-use super::pixel_format::PixelFormat;
-use super::{Size, encodings, tight};
+use super::{Size, encodings, pixel_format::PixelFormat, tight};
 
 /// The largest side of a screen or rectangle. QEMU's own limit is 5120 by 2160.
 const MAX_SIDE: u16 = 8192;

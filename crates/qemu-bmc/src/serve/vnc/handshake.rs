@@ -14,9 +14,11 @@ use std::io;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Size;
-use super::authentication::{CHALLENGE, Password};
-use super::pixel_format::PixelFormat;
+use super::{
+    Size,
+    authentication::{CHALLENGE, Password},
+    pixel_format::PixelFormat,
+};
 
 const OUR_VERSION: &[u8; 12] = b"RFB 003.008\n";
 
@@ -176,8 +178,10 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tokio::io::{DuplexStream, duplex};
-    use tokio::runtime::Builder;
+    use tokio::{
+        io::{DuplexStream, duplex},
+        runtime::Builder,
+    };
 
     use super::*;
 

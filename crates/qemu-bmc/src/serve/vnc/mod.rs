@@ -33,28 +33,34 @@ mod viewer;
 #[cfg(test)]
 mod tests;
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+    time::{Duration, Instant},
+};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 use tracing::{debug, error, info, warn};
 
 use crate::chain;
 
 use self::admission::{Admission, Network, Refusal};
 pub(crate) use self::authentication::Password;
-use self::handshake::{Authentication, HandshakeError};
-use self::viewer::ViewerError;
+use self::{
+    handshake::{Authentication, HandshakeError},
+    viewer::ViewerError,
+};
 
 /// How long a step of the handshake may take a viewer, when no person is involved.
 const STEP_LIMIT: Duration = Duration::from_secs(10);

@@ -4,8 +4,10 @@
 
 use std::iter::repeat_n;
 
-use super::pixel_format::{PixelFormat, Rgb};
-use super::{Size, encodings};
+use super::{
+    Size, encodings,
+    pixel_format::{PixelFormat, Rgb},
+};
 
 /// The size of the screen for viewers that come while there is no machine. It is VGA's, which is also what
 /// QEMU shows at first.

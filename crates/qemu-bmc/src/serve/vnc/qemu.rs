@@ -4,12 +4,16 @@
 //! Every viewer has a connection of its own, so that QEMU keeps book of what each has seen. It is shared,
 //! and without authentication: the socket's mode guards it.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::UnixStream,
+};
 
 use super::Size;
 
@@ -82,8 +86,7 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<Displa
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tokio::io::duplex;
-    use tokio::runtime::Builder;
+    use tokio::{io::duplex, runtime::Builder};
 
     use super::*;
 

@@ -1,14 +1,12 @@
 //! One viewer from its first request to its last, and what it looks at. No I/O: bytes in, bytes out.
 //!
 //! ```text
-//!                      attach                first request
-//!    ┌─► Placeholder ─────────► Attached ───────────────────► Streaming ──┐
-//!    │        ▲                    ▲                           │    │     │ bytes pass in
-//!    │        └────────────────────┼──── detach ───────────────┘    │     │ both directions
-//!    │                      attach │                                └─────┘
-//!    └─ detach ─ Reopening ────────┘
-//!                    ▲                 the pixel format changes
-//!                    └──────────────────────────────────────── Streaming
+//!               attach              first request
+//! Placeholder ──────────► Attached ───────────────► Streaming
+//!      ▲                   │   ▲                     │   │
+//!      │                   │   └─ attach ─ Reopening ◄   │
+//!      │                   │                  │          │    Streaming to Reopening: the viewer
+//!      └───────────────────┴───── detach ─────┴──────────┘    wants another pixel format
 //! ```
 //!
 //! The viewer's connection outlives QEMU's, so everything that a fresh QEMU has to be told is remembered:
@@ -26,12 +24,14 @@ use std::mem;
 
 use thiserror::Error;
 
-use super::Size;
-use super::client_message::{ClientMessage, ClientMessageError, Decoder};
-use super::delimiter::{Delimiter, StreamError};
-use super::encodings::{self, Encodings};
-use super::pixel_format::PixelFormat;
-use super::placeholder::{Notice, Painting};
+use super::{
+    Size,
+    client_message::{ClientMessage, ClientMessageError, Decoder},
+    delimiter::{Delimiter, StreamError},
+    encodings::{self, Encodings},
+    pixel_format::PixelFormat,
+    placeholder::{Notice, Painting},
+};
 
 /// More is not produced while this much waits for the viewer.
 const HIGH_WATER: usize = 64 * 1024;

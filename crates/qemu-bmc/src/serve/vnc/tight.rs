@@ -12,9 +12,7 @@
 //! Pixels of fewer than 12 bytes after the filter go uncompressed and without a length. A compact length
 //! has seven bits in its first two bytes, the top one saying that another follows, and eight in a third.
 
-use super::Size;
-use super::delimiter::StreamError;
-use super::pixel_format::PixelFormat;
+use super::{Size, delimiter::StreamError, pixel_format::PixelFormat};
 
 /// The longest data of one rectangle. QEMU splits rectangles at 65,536 pixels, 256 KiB before compression.
 const MAX_DATA: usize = 512 * 1024;

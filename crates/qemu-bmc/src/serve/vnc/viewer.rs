@@ -1,23 +1,29 @@
 //! The task of one viewer: carries bytes between its socket, its [`Session`] and QEMU's display.
 
-use std::future::{Future, pending};
-use std::path::Path;
-use std::pin::Pin;
-use std::time::Duration;
-use std::{io, mem};
+use std::{
+    future::{Future, pending},
+    io, mem,
+    path::Path,
+    pin::Pin,
+    time::Duration,
+};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpStream, UnixStream},
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tracing::debug;
 
 use crate::chain;
 
-use super::placeholder::Notice;
-use super::qemu::{self, Display};
-use super::session::{Session, SessionError};
-use super::{HostScreen, Size};
+use super::{
+    HostScreen, Size,
+    placeholder::Notice,
+    qemu::{self, Display},
+    session::{Session, SessionError},
+};
 
 /// How long QEMU may take to answer a new connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
