@@ -3,10 +3,11 @@
 //! ```text
 //!               attach              first request
 //! Placeholder ──────────► Attached ───────────────► Streaming
-//!      ▲                   │   ▲                     │   │
-//!      │                   │   └─ attach ─ Reopening ◄   │
-//!      │                   │                  │          │    Streaming to Reopening: the viewer
-//!      └───────────────────┴───── detach ─────┴──────────┘    wants another pixel format
+//!      ▲                   │   ▲                       │   │
+//!      │                   │   │ attach     new format │   │
+//!      │                   │   └────── Reopening ◄─────┘   │
+//!      │                   │               │               │
+//!      └───────────────────┴─── detach ────┴───────────────┘
 //! ```
 //!
 //! The viewer's connection outlives QEMU's, so everything that a fresh QEMU has to be told is remembered:
