@@ -12,6 +12,7 @@
 //!                               │          ▲  status 0 or 2, or somebody wants an end
 //!                               └──────────┘
 //!                 SIGTERM, SIGINT, SIGQUIT: passed on, and nothing is started any more
+//!                 SIGHUP: passed on, which ends the controller, and it begins anew at once
 //! ```
 //!
 //! Where it isn't PID 1, the kernel is told that orphans are to come here all the same (`PR_SET_CHILD_SUBREAPER`).

@@ -6,6 +6,8 @@ use crate::config::ConfigErrors;
 
 /// EX_TEMPFAIL of sysexits(3): the controller asks to be started again.
 pub(super) const RESTART_ME: u8 = 75;
+/// SIGHUP, which is passed on to end a controller that is to begin anew.
+const HANGUP: u8 = 1;
 /// A controller that ran for so long was healthy: what happened before is forgotten.
 const HEALTHY: Duration = Duration::from_secs(30);
 const FIRST_DELAY: Duration = Duration::from_millis(250);
@@ -66,6 +68,7 @@ impl Policy {
         match how {
             Ended::Exited(RESTART_ME) if self.stopping() => Next::Exit(0),
             Ended::Exited(RESTART_ME) => Next::Restart(Duration::ZERO),
+            Ended::Killed(HANGUP) if !self.stopping() => Next::Restart(Duration::ZERO),
             Ended::Exited(status @ (0 | ConfigErrors::EXIT_CODE)) => Next::Exit(status),
             Ended::Exited(status) if self.stopping() => Next::Exit(status),
             // As shells report it.
@@ -136,10 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_that_asks_to_be_restarted_has_not_failed() {
+    fn a_controller_whose_restart_is_wished_for_has_not_failed() {
         let mut policy = Policy::default();
-        for _ in 0..5 {
-            assert_eq!(policy.ended(Ended::Exited(RESTART_ME), SHORT), Next::Restart(Duration::ZERO));
+        for how in [Ended::Exited(RESTART_ME), Ended::Killed(HANGUP)].repeat(3) {
+            assert_eq!(policy.ended(how, SHORT), Next::Restart(Duration::ZERO));
         }
         assert_eq!(delays(&mut policy, 2, SHORT), [0, 250]);
     }
