@@ -28,7 +28,6 @@ impl Suite {
     }
 
     /// The suite with this number.
-    #[cfg(feature = "client")]
     pub(crate) fn from_id(id: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|suite| suite.id() == id)
     }
