@@ -1,0 +1,23 @@
+//! The local commands, against the real program.
+
+#![allow(missing_docs)]
+
+mod support;
+
+use support::{SOON, Setup};
+
+#[test]
+fn status_and_power_work_without_a_network_client() {
+    let machine = Setup::new().start();
+    let status = machine.local(&["status"]).ok();
+    assert!(status.contains("Power:           off"), "{status}");
+    assert_eq!(machine.power(), "off");
+
+    assert_eq!(machine.local(&["power", "on"]).ok(), "power on: under way\n");
+    machine.wait_power("on", SOON);
+    let refused = machine.local(&["power", "off"]).ok();
+    assert_eq!(refused, "power off: under way\n");
+    machine.wait_power("off", SOON);
+    let refused = machine.local(&["power", "reset"]).failed();
+    assert!(refused.contains("reset: the machine is powered off"), "{refused}");
+}

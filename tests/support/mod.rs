@@ -1,0 +1,373 @@
+//! What every test of the whole program needs: a machine of its own, real clients, and patience with a limit.
+//!
+//! Each machine has an address of its own in 127.0.0.0/8, so that many tests run at once with the same ports,
+//! and folders of its own, so that nothing is left behind. The real program is started and, at the end,
+//! stopped; whatever QEMU it leaves is ended by the number in its own record, and no other.
+
+#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read as _,
+    net::{IpAddr, Ipv4Addr},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_qemu-bmc");
+
+/// Long enough for anything that takes no guest.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// Long enough for a guest to boot without KVM on a busy machine.
+pub const BOOT: Duration = Duration::from_secs(120);
+
+/// What the test guest prints when its shell is there.
+pub const READY: &str = "qemu-bmc-guest: ready";
+
+/// Waits until `condition` gives something, and panics with `what` after `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what}: not within {limit:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The folder with the test guest's media (`tests/guest/build`).
+pub fn guest_media() -> PathBuf {
+    let folder = std::env::var_os("QEMU_BMC_TEST_GUEST")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guest"), PathBuf::from);
+    assert!(
+        folder.join("disk.qcow2").exists(),
+        "no test guest in {}: run tests/guest/build",
+        folder.display()
+    );
+    folder
+}
+
+/// A settled run of a client: what it said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+    pub took: Duration,
+}
+
+impl Said {
+    /// The output of a client that succeeded.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert!(self.status.success(), "failed: {self:#?}");
+        self.out
+    }
+
+    /// All output of a client that failed.
+    #[track_caller]
+    pub fn failed(self) -> String {
+        assert!(!self.status.success(), "succeeded: {self:#?}");
+        format!("{}{}", self.out, self.err)
+    }
+}
+
+/// Runs a command to its end, or kills it at the limit and panics.
+#[track_caller]
+pub fn run(command: &mut Command, limit: Duration) -> Said {
+    let start = Instant::now();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            stream.unwrap().read_to_end(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let out = read(child.stdout.take().map(|stream| Box::new(stream) as _));
+    let err = read(child.stderr.take().map(|stream| Box::new(stream) as _));
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > limit {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!(
+                "{command:?} did not end within {limit:?}: {}{}",
+                out.join().unwrap(),
+                err.join().unwrap()
+            );
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    Said { status, out: out.join().unwrap(), err: err.join().unwrap(), took: start.elapsed() }
+}
+
+/// An address in 127.0.0.0/8 that no other test has, in this process or another.
+pub fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = (std::process::id() << 6 | NEXT.fetch_add(1, Ordering::Relaxed) & 0x3f) & 0x00ff_ffff;
+    // Not 127.0.0.0 to 127.0.255.255, where others' services are.
+    Ipv4Addr::from(0x7f00_0000 | (number | 0x0001_0000))
+}
+
+/// How a machine is to be.
+pub struct Setup {
+    pub environment: BTreeMap<String, String>,
+    pub folder: tempfile::TempDir,
+    pub address: Ipv4Addr,
+}
+
+impl Setup {
+    /// A machine without disk that stays off, with its ports on an address of its own.
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
+        let address = own_address();
+        let mut setup = Self { environment: BTreeMap::new(), folder, address };
+        let path = |name: &str| setup.folder.path().join(name).display().to_string();
+        let settings = [
+            ("RUN_DIR", path("run")),
+            ("STATE_DIR", path("state")),
+            ("IPMI_ADDRESS", address.to_string()),
+            ("VNC_ADDRESS", address.to_string()),
+            ("IPMI_PORT", "6230".into()),
+            ("VNC_PORT", "5900".into()),
+            // One address for all: localhost is part of the contract.
+            ("SOL_PORT", "none".into()),
+            ("ENABLE_KVM", "false".into()),
+            ("VM_NETWORKS", "none".into()),
+            ("VM_MEMORY", "512".into()),
+            ("VM_DISK", path("disk.qcow2")),
+            ("VM_NAME", "test".into()),
+            ("IPMI_PASS", "password".into()),
+            ("POWER_ON_AT_START", "false".into()),
+        ];
+        setup.environment.extend(settings.map(|(name, value)| (name.to_owned(), value)));
+        setup
+    }
+
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Gives the machine the test guest's disk, as an overlay of its own.
+    pub fn with_disk(self) -> Self {
+        let disk = self.folder.path().join("disk.qcow2");
+        let base = guest_media().join("disk.qcow2").canonicalize().unwrap();
+        let made = Command::new("qemu-img")
+            .args(["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b"])
+            .arg(base)
+            .arg(disk)
+            .status();
+        assert!(made.unwrap().success());
+        self
+    }
+
+    /// Puts the test guest's CD into the drive.
+    pub fn with_cd(self) -> Self {
+        let cd = guest_media().join("cd.iso");
+        self.with("VM_CDROM", cd.display())
+    }
+
+    /// The program with this machine's environment and nothing else.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).env_clear().envs(&self.environment);
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        command
+    }
+
+    /// Starts the program, and waits until it answers.
+    pub fn start(self) -> Machine {
+        let mut machine = Machine { process: None, setup: self };
+        machine.launch();
+        machine
+    }
+}
+
+/// A running program with its machine.
+pub struct Machine {
+    process: Option<Child>,
+    pub setup: Setup,
+}
+
+impl Machine {
+    /// Starts the program (again), and waits until it answers.
+    pub fn launch(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = self.setup.command(&["run"]);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(command.spawn().unwrap());
+        wait_for("the program answers", SOON, || {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the program ended: {ended:?}\n{}", self.log());
+            run(&mut self.setup.command(&["healthcheck"]), SOON).status.success().then_some(())
+        });
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.setup.address.into()
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.setup.folder.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder().join("log")
+    }
+
+    /// What the program has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    #[track_caller]
+    pub fn wait_log(&self, text: &str, limit: Duration) {
+        wait_for(&format!("{text:?} in the log"), limit, || self.log().contains(text).then_some(()));
+    }
+
+    /// What the guest has printed on its serial port so far.
+    pub fn console(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.folder().join("state/console.log")).unwrap_or_default())
+            .into_owned()
+    }
+
+    /// How often the guest has printed this.
+    pub fn printed(&self, text: &str) -> usize {
+        self.console().matches(text).count()
+    }
+
+    /// Waits until the guest has printed this so many times in all.
+    #[track_caller]
+    pub fn wait_printed(&self, text: &str, times: usize) {
+        let what = format!("{text:?} {times} times on the console");
+        let end = Instant::now() + BOOT;
+        while self.printed(text) < times {
+            assert!(
+                Instant::now() < end,
+                "{what}: not within {BOOT:?}; it ends with:\n{}",
+                tail(&self.console())
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// `power.state`.
+    pub fn power(&self) -> String {
+        fs::read_to_string(self.folder().join("run/power.state")).unwrap_or_default().trim().to_owned()
+    }
+
+    #[track_caller]
+    pub fn wait_power(&self, state: &str, limit: Duration) {
+        wait_for(&format!("power.state is {state}"), limit, || (self.power() == state).then_some(()));
+    }
+
+    /// The process number of QEMU, from the program's own record.
+    pub fn qemu_pid(&self) -> Option<i32> {
+        let record = fs::read_to_string(self.folder().join("run/machine.json")).ok()?;
+        let number = record.split("\"pid\":").nth(1)?.trim_start();
+        number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.as_ref().unwrap().id().try_into().unwrap()
+    }
+
+    /// Sends a signal to the program.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits until the program has ended.
+    #[track_caller]
+    pub fn wait_end(&mut self, limit: Duration) -> ExitStatus {
+        let process = self.process.as_mut().unwrap();
+        let status = wait_for("the program ends", limit, || process.try_wait().unwrap());
+        self.process = None;
+        status
+    }
+
+    /// A local command of the program, such as `status`.
+    pub fn local(&self, arguments: &[&str]) -> Said {
+        run(&mut self.setup.command(arguments), SOON)
+    }
+
+    /// The beginning of an ipmitool command line: interface, address, user, password.
+    pub fn ipmitool_command(&self) -> Command {
+        let mut command = Command::new("ipmitool");
+        command.args(["-I", "lanplus", "-H", &self.setup.address.to_string(), "-p", "6230"]);
+        command.args(["-U", "admin", "-P", "password"]);
+        command
+    }
+
+    /// ipmitool with an ADMINISTRATOR session and its own choice of cipher suite.
+    pub fn ipmitool(&self, arguments: &[&str]) -> Said {
+        run(self.ipmitool_command().args(arguments), Duration::from_secs(30))
+    }
+
+    /// A FreeIPMI tool with no workaround flag.
+    pub fn freeipmi(&self, tool: &str, arguments: &[&str]) -> Said {
+        let mut command = Command::new(tool);
+        command.args(["-D", "LAN_2_0", "-h", &format!("{}:6230", self.setup.address)]);
+        command.args(["-u", "admin", "-p", "password"]).args(arguments);
+        run(&mut command, Duration::from_secs(30))
+    }
+
+    /// A Python program with pyghmi and friends, which gets the machine's address as its first argument.
+    pub fn python(&self, program: &str) -> Said {
+        let mut command = Command::new("python3");
+        command.args(["-c", program, &self.setup.address.to_string()]);
+        run(&mut command, Duration::from_secs(60))
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!(
+                "---- the program's log\n{}\n---- the console's end\n{}",
+                self.log(),
+                tail(&self.console())
+            );
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if let Some(qemu) = self.qemu_pid() {
+            // Only if the number is still that of a QEMU with this machine's sockets.
+            let line = fs::read(format!("/proc/{qemu}/cmdline")).unwrap_or_default();
+            let own = self.folder().as_os_str().as_encoded_bytes();
+            if line.windows(own.len()).any(|window| window == own) {
+                signal(qemu, "KILL");
+            }
+        }
+    }
+}
+
+pub fn signal(pid: i32, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(sent.unwrap().success(), "send {name} to {pid}");
+}
+
+/// The last lines of a text.
+pub fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
