@@ -190,7 +190,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        let saved = Saved { version: Saved::VERSION, was_on: true, ..Saved::default() };
+        let mut saved = Saved::default();
+        (saved.version, saved.was_on) = (Saved::VERSION, true);
         store.put(&saved);
         assert_eq!(store.load(), Some(saved));
         assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
