@@ -22,6 +22,11 @@ impl Random {
         block
     }
 
+    /// Any number.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
     /// A number other than 0.
     pub(crate) fn nonzero(&mut self) -> u32 {
         loop {
@@ -35,7 +40,7 @@ impl Random {
     /// A number below `limit`, or 0 if that is 0. The bias is below one in a million for the small
     /// limits that this serves.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.0.next_u64() % (limit.max(1) as u64)).unwrap_or(0)
+        usize::try_from(self.number() % (limit.max(1) as u64)).unwrap_or(0)
     }
 }
 

@@ -1,22 +1,24 @@
 //! Half-open sessions: what Open Session Request or Get Session Challenge began and nobody has finished.
 //!
-//! Anybody can begin one, with any source address. So they live in a pool of their own, from which no
+//! Anybody can begin one, with any source address. So they live in a table of their own, from which no
 //! active session can be pushed out, and a flood finds these limits:
 //!
 //! * each is forgotten after 10 s;
 //! * one socket address has at most [`PER_SOCKET`]: its oldest goes when it begins one more;
-//! * one network (see [`Network`]) has at most [`PER_NETWORK`];
-//! * when the network or the pool has no room, one goes that is picked at random, and as long as there
-//!   are any, among those that have not come to a challenge.
+//! * a network (see [`Network`]) belongs to one of a few buckets, by a secret hash. When the bucket is
+//!   full, one of those in it goes that is picked at random, and as long as there are any, among those
+//!   that have not come to a challenge. So a flood from one network is no concern of the others, and
+//!   what one packet costs does not depend on how many there are.
 //!
-//! At random, not the oldest: with the oldest, a flood of n packets per second turns the pool over in
-//! N/n seconds and *nobody* finishes who needs longer; with random picks, a good user who needs one
-//! packet more survives k packets of the flood with (1 - 1/N)^k, which for the millisecond that a
-//! handshake takes is close to one. Who has come to a challenge has shown that answers reach it and that
-//! it knows a user's name, which a flood with forged addresses can't.
+//! At random, not the oldest: with the oldest, a flood of n packets per second turns a table of N over
+//! in N/n seconds and *nobody* finishes who needs longer; with random picks, a good user survives k
+//! packets of the flood with (1 - 1/N)^k, which for the millisecond that a handshake takes is close to
+//! one. Who has come to a challenge has shown that answers reach it and that it knows a user's name,
+//! which a flood with forged addresses can't.
 
 use std::{
     collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -32,9 +34,8 @@ use super::{
 use crate::crypto::{Random, rakp::UserName};
 
 pub(super) const LIFETIME: Duration = Duration::from_secs(10);
-/// Of all peers together.
-const POOL: usize = 512;
-const PER_NETWORK: usize = 128;
+const BUCKETS: usize = 8;
+const PER_BUCKET: usize = 128;
 const PER_SOCKET: usize = 4;
 
 /// How far a handshake has come.
@@ -58,7 +59,6 @@ pub(super) struct ChallengeV15 {
 /// A session that is half open.
 pub(super) struct HalfOpen {
     pub(super) route: Route,
-    network: Network,
     expires: Instant,
     pub(super) stage: Stage,
 }
@@ -67,60 +67,65 @@ impl HalfOpen {
     fn peer(&self) -> SocketAddr {
         self.route.peer
     }
+
+    fn is_expired(&self, now: Instant) -> bool {
+        self.expires <= now
+    }
+
+    fn is_unchallenged(&self) -> bool {
+        matches!(self.stage, Stage::Opened(_))
+    }
 }
 
-/// The pool.
+/// The table.
 pub(super) struct Pending {
-    slots: Slots<HalfOpen>,
+    buckets: [Slots<HalfOpen>; BUCKETS],
+    hash_key: u64,
     /// Who was challenged and then forgotten, by its limit of time or of number.
     abandoned: VecDeque<(UserName, IpAddr)>,
 }
 
-impl Default for Pending {
-    fn default() -> Self {
-        Self { slots: Slots::new(POOL), abandoned: VecDeque::new() }
-    }
-}
-
 impl Pending {
+    pub(super) fn new(random: &mut Random) -> Self {
+        Self {
+            buckets: std::array::from_fn(|_| Slots::new(PER_BUCKET)),
+            hash_key: random.number(),
+            abandoned: VecDeque::new(),
+        }
+    }
+
     /// Takes in a new one, and pushes out another if need be.
     pub(super) fn admit(&mut self, now: Instant, random: &mut Random, id: u32, route: Route, stage: Stage) {
-        let network = Network::of(route.peer.ip());
-        let of_socket = |entry: &HalfOpen| entry.peer() == route.peer;
-        let of_network = |entry: &HalfOpen| entry.network == network;
-        if self.count(of_socket) >= PER_SOCKET {
-            let oldest = self.slots.iter().filter(|(_, entry)| of_socket(entry));
-            let oldest = oldest.min_by_key(|(_, entry)| entry.expires).map(|(slot, _)| slot);
-            self.forget(oldest);
-        } else if self.count(of_network) >= PER_NETWORK {
-            self.forget(self.pick(now, random, of_network));
-        } else if self.slots.is_full() {
-            self.forget(self.pick(now, random, |_| true));
+        let bucket = self.bucket(route.peer);
+        let victim = self.buckets.get(bucket).and_then(|slots| victim(slots, now, route.peer, random));
+        self.forget(bucket, victim);
+        if let Some(slots) = self.buckets.get_mut(bucket) {
+            // There is a free slot now.
+            let _ = slots.insert(id, HalfOpen { route, expires: now + LIFETIME, stage });
         }
-        let entry = HalfOpen { route, network, expires: now + LIFETIME, stage };
-        // A slot was made free above.
-        let _ = self.slots.insert(id, entry);
     }
 
     /// The half-open session with this id, if this peer began it.
     pub(super) fn find(&mut self, now: Instant, id: u32, peer: SocketAddr) -> Option<&mut HalfOpen> {
-        let slot = self.slots.find(id)?;
-        self.slots.get_mut(slot).filter(|entry| entry.peer() == peer && now < entry.expires)
+        let bucket = self.bucket(peer);
+        let slots = self.buckets.get_mut(bucket)?;
+        let slot = slots.find(id)?;
+        slots.get_mut(slot).filter(|entry| entry.peer() == peer && !entry.is_expired(now))
     }
 
     /// Whether there is one with this id, whoever began it.
     pub(super) fn contains(&self, id: u32) -> bool {
-        self.slots.find(id).is_some()
+        self.buckets.iter().any(|slots| slots.find(id).is_some())
     }
 
     /// The one that this peer opened under its own session id: its request comes again, because the
     /// response was lost.
     pub(super) fn opened_by(&self, now: Instant, peer: SocketAddr, console_session: u32) -> Option<&Opened> {
-        self.slots.iter().find_map(|(_, entry)| match &entry.stage {
+        self.buckets.get(self.bucket(peer))?.iter().find_map(|(_, entry)| match &entry.stage {
             Stage::Opened(opened)
                 if entry.peer() == peer
                     && opened.console_session == console_session
-                    && now < entry.expires =>
+                    && !entry.is_expired(now) =>
             {
                 Some(opened)
             }
@@ -129,9 +134,12 @@ impl Pending {
     }
 
     /// Removes one that has come to its end, whichever.
-    pub(super) fn remove(&mut self, id: u32) {
-        if let Some(slot) = self.slots.find(id) {
-            self.slots.remove(slot);
+    pub(super) fn remove(&mut self, id: u32, peer: SocketAddr) {
+        let bucket = self.bucket(peer);
+        if let Some(slots) = self.buckets.get_mut(bucket)
+            && let Some(slot) = slots.find(id)
+        {
+            slots.remove(slot);
         }
     }
 
@@ -142,41 +150,62 @@ impl Pending {
 
     /// Forgets those whose time is up.
     pub(super) fn expire(&mut self, now: Instant) {
-        for slot in 0..self.slots.capacity() {
-            if self.slots.get(slot).is_some_and(|entry| entry.expires <= now) {
-                self.forget(Some(slot));
+        for bucket in 0..BUCKETS {
+            for slot in 0..PER_BUCKET {
+                let entry = self.buckets.get(bucket).and_then(|slots| slots.get(slot));
+                if entry.is_some_and(|entry| entry.is_expired(now)) {
+                    self.forget(bucket, Some(slot));
+                }
             }
         }
     }
 
     /// When the next one expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.slots.iter().map(|(_, entry)| entry.expires).min()
+        self.buckets.iter().flat_map(Slots::iter).map(|(_, entry)| entry.expires).min()
     }
 
-    fn forget(&mut self, slot: Option<usize>) {
-        let entry = slot.and_then(|slot| self.slots.remove(slot));
+    fn bucket(&self, peer: SocketAddr) -> usize {
+        let mut hasher = DefaultHasher::new();
+        (self.hash_key, Network::of(peer.ip())).hash(&mut hasher);
+        usize::try_from(hasher.finish() % BUCKETS as u64).unwrap_or(0)
+    }
+
+    fn forget(&mut self, bucket: usize, slot: Option<usize>) {
+        let slots = self.buckets.get_mut(bucket);
+        let entry = slots.zip(slot).and_then(|(slots, slot)| slots.remove(slot));
         if let Some(HalfOpen { stage: Stage::Challenged(challenged), route, .. }) = entry {
             self.abandoned.push_back((challenged.name(), route.peer.ip()));
         }
     }
+}
 
-    fn count(&self, of: impl Fn(&HalfOpen) -> bool) -> usize {
-        self.slots.iter().filter(|(_, entry)| of(entry)).count()
+/// Which one a peer's next one pushes out, if any: its own oldest if it has its share; else, if there is
+/// no room, at random an expired one, else one that was not challenged, else any.
+fn victim(slots: &Slots<HalfOpen>, now: Instant, peer: SocketAddr, random: &mut Random) -> Option<usize> {
+    let (mut of_peer, mut oldest) = (0, None::<(Instant, usize)>);
+    let (mut expired, mut unchallenged) = (0, 0);
+    for (slot, entry) in slots.iter() {
+        if entry.peer() == peer {
+            of_peer += 1;
+            oldest = Some(oldest.map_or((entry.expires, slot), |oldest| oldest.min((entry.expires, slot))));
+        }
+        expired += usize::from(entry.is_expired(now));
+        unchallenged += usize::from(entry.is_unchallenged());
     }
-
-    /// One of those, at random: an expired one first, then one that was not challenged, then any.
-    fn pick(&self, now: Instant, random: &mut Random, of: impl Fn(&HalfOpen) -> bool) -> Option<usize> {
-        let expired = |entry: &HalfOpen| entry.expires <= now;
-        let unchallenged = |entry: &HalfOpen| matches!(entry.stage, Stage::Opened(_));
-        let classes: [&dyn Fn(&HalfOpen) -> bool; 3] = [&expired, &unchallenged, &|_| true];
-        classes.into_iter().find_map(|class| {
-            let count = self.count(|entry| of(entry) && class(entry));
-            let nth = random.below(count);
-            let mut candidates = self.slots.iter().filter(|(_, entry)| of(entry) && class(entry));
-            candidates.nth(nth).map(|(slot, _)| slot)
-        })
+    if of_peer >= PER_SOCKET {
+        return oldest.map(|(_, slot)| slot);
     }
+    if !slots.is_full() {
+        return None;
+    }
+    let (candidates, class): (usize, fn(&HalfOpen, Instant) -> bool) = match (expired, unchallenged) {
+        (1.., _) => (expired, HalfOpen::is_expired),
+        (_, 1..) => (unchallenged, |entry, _| entry.is_unchallenged()),
+        _ => (slots.len(), |_, _| true),
+    };
+    let nth = random.below(candidates);
+    slots.iter().filter(|(_, entry)| class(entry, now)).nth(nth).map(|(slot, _)| slot)
 }
 
 #[cfg(test)]
@@ -204,10 +233,19 @@ mod tests {
         Stage::Opened(Opened::new(&request, 1, &bmc::Lan::default()).unwrap())
     }
 
+    fn pending() -> (Pending, Random) {
+        let mut random = Random::new([0; 32]);
+        (Pending::new(&mut random), random)
+    }
+
+    fn count(pending: &Pending) -> usize {
+        pending.buckets.iter().map(Slots::len).sum()
+    }
+
     #[test]
     fn a_socket_pushes_out_its_own_oldest() {
         let now = Instant::now();
-        let (mut pending, mut random) = (Pending::default(), Random::new([0; 32]));
+        let (mut pending, mut random) = pending();
         pending.admit(now, &mut random, 1000, route(1, 2), challenged());
         for id in 1..=6 {
             let now = now + Duration::from_millis(u64::from(id));
@@ -219,37 +257,39 @@ mod tests {
     }
 
     #[test]
-    fn a_network_pushes_out_none_but_its_own() {
+    fn a_flood_from_one_network_keeps_to_its_bucket() {
         let now = Instant::now();
-        let (mut pending, mut random) = (Pending::default(), Random::new([0; 32]));
+        let (mut pending, mut random) = pending();
         for id in 1..=100 {
-            pending.admit(now, &mut random, id, route(id, 1), challenged());
+            pending.admit(now, &mut random, id, route(id, 1), opened());
         }
-        for id in 101..=3_000 {
-            pending.admit(now, &mut random, id, route(7, u16::try_from(id).unwrap()), opened());
+        let flooded = pending.bucket(route(1000, 1).peer);
+        for port in 1..=3_000 {
+            pending.admit(now, &mut random, 1000 + u32::from(port), route(1000, port), opened());
         }
-        assert!((1..=100).all(|id| pending.contains(id)));
-        assert_eq!(pending.slots.len(), 100 + PER_NETWORK - 1, "host 7 had one before");
+        let elsewhere = (1..=100).filter(|id| pending.bucket(route(*id, 1).peer) != flooded);
+        assert!(elsewhere.clone().count() > 50 && elsewhere.clone().all(|id| pending.contains(id)));
+        assert!(count(&pending) <= 100 + PER_BUCKET);
     }
 
     #[test]
-    fn a_flood_from_everywhere_keeps_to_the_pool_and_leaves_the_challenged_alone() {
+    fn a_flood_from_everywhere_keeps_to_the_table_and_leaves_the_challenged_alone() {
         let now = Instant::now();
-        let (mut pending, mut random) = (Pending::default(), Random::new([0; 32]));
+        let (mut pending, mut random) = pending();
         pending.admit(now, &mut random, u32::MAX, route(0, 1), challenged());
         for id in 1..=4_000 {
             pending.admit(now, &mut random, id, route(id, 1), opened());
         }
-        assert_eq!(pending.slots.len(), POOL);
+        assert_eq!(count(&pending), BUCKETS * PER_BUCKET);
         assert!(pending.contains(u32::MAX));
-        let survivors = (1..=4_000).filter(|id| pending.contains(*id)).collect::<Vec<u32>>();
-        assert!(survivors[0] < 4_000 - 512, "random picks leave some of the older ones");
+        let oldest = (1..=4_000).find(|id| pending.contains(*id)).unwrap();
+        assert!(oldest < 4_000 - 1_024, "random picks leave some of the older ones");
     }
 
     #[test]
     fn ten_seconds_are_the_limit() {
         let now = Instant::now();
-        let (mut pending, mut random) = (Pending::default(), Random::new([0; 32]));
+        let (mut pending, mut random) = pending();
         pending.admit(now, &mut random, 1, route(1, 1), opened());
         assert_eq!(pending.next_expiry(), Some(now + LIFETIME));
         let just_before = now + LIFETIME - Duration::from_millis(1);
@@ -264,7 +304,7 @@ mod tests {
     #[test]
     fn nobody_finds_what_another_peer_began() {
         let now = Instant::now();
-        let (mut pending, mut random) = (Pending::default(), Random::new([0; 32]));
+        let (mut pending, mut random) = pending();
         pending.admit(now, &mut random, 1, route(1, 1), opened());
         assert!(pending.find(now, 1, route(1, 1).peer).is_some());
         assert!(pending.find(now, 1, route(1, 2).peer).is_none());

@@ -185,7 +185,7 @@ impl SessionPort for View<'_> {
         let session = Session::new(self.now, self.route, (given.user, given.version), max, link);
         let session_id = self.sessions.fresh_id();
         let slot = self.sessions.active.insert(session_id, session).map_err(|_| NO_SESSION_SLOT)?;
-        self.sessions.pending.remove(id);
+        self.sessions.pending.remove(id, self.route.peer);
         self.activated = Some(slot);
         Ok((session_id, first_inbound, max))
     }

@@ -210,7 +210,7 @@ impl Server {
         let link = Link::V20(LinkV20::new(established));
         let session = Session::new(now, route, user, max, link);
         let slot = self.sessions.active.insert(id, session).map_err(|_| Status::INSUFFICIENT_RESOURCES)?;
-        self.sessions.pending.remove(id);
+        self.sessions.pending.remove(id, route.peer);
         self.wake_by(now + IDLE_LIMIT);
         Ok(slot)
     }
@@ -249,7 +249,7 @@ impl Server {
     /// Ends a handshake.
     fn refuse(&mut self, now: Instant, route: Route, id: u32, name: &[u8], refusal: Refusal, bmc: &mut Bmc) {
         if self.sessions.pending.find(now, id, route.peer).is_some() {
-            self.sessions.pending.remove(id);
+            self.sessions.pending.remove(id, route.peer);
         }
         if let Some(reason) = refusal.failed_login {
             self.login_failed(now, bmc, name, route.peer.ip(), reason);

@@ -18,11 +18,12 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(slots: usize, seed: [u8; 32]) -> Self {
+        let mut random = Random::new(seed);
         Self {
             active: Slots::new(slots),
-            pending: Pending::default(),
+            pending: Pending::new(&mut random),
             sol: SolChannel::default(),
-            random: Random::new(seed),
+            random,
         }
     }
 

@@ -93,7 +93,7 @@ impl Server {
             return Err(Dropped::SessionEnded);
         }
         if !is_genuine(bmc, user, packet, code) {
-            self.sessions.pending.remove(id);
+            self.sessions.pending.remove(id, route.peer);
             let name = bmc.users.user(user).name().to_owned();
             self.login_failed(now, bmc, name.as_bytes(), route.peer.ip(), "wrong password");
             return Err(Dropped::BadCode);
@@ -108,7 +108,8 @@ impl Server {
             Some(slot) => {
                 self.wake_by(now + IDLE_LIMIT);
                 self.login_succeeded(bmc, user, route.peer.ip());
-                self.emit_in_session_v15(slot, &request, &reply, bmc, out);
+                // The answer still has the temporary id; FreeIPMI would drop another.
+                self.emit_in_session_v15((slot, id), &request, &reply, bmc, out);
             }
             None => {
                 self.emit_v15(&request, &reply, (id, packet.sequence, password(bmc, user)), out);
@@ -144,20 +145,19 @@ impl Server {
         session.heard(now, route);
         let request = addressed(packet.payload)?;
         let answer = self.answer(now, route, slot, &request, bmc);
-        self.emit_in_session_v15(slot, &request, &answer.reply, bmc, out);
+        self.emit_in_session_v15((slot, packet.session), &request, &answer.reply, bmc, out);
         self.answered(now, slot, &answer, bmc);
         Ok(())
     }
 
     fn emit_in_session_v15(
         &mut self,
-        slot: usize,
+        (slot, id): (usize, u32),
         request: &message::Request<'_>,
         reply: &Reply,
         bmc: &Bmc,
         out: &mut Vec<u8>,
     ) {
-        let id = self.sessions.active.id(slot);
         if let Some(Session { link: Link::V15(link), user, .. }) = self.sessions.active.get_mut(slot) {
             let (sequence, password) = (link.outbound.take(), password(bmc, *user));
             self.emit_v15(request, reply, (id, sequence, password), out);
