@@ -204,7 +204,7 @@ impl Console {
         let mut logged = 0;
         let mut missed = resumed.then(|| resume::missed(&log, sinks.file.as_ref()));
         if let Some(missed) = &missed {
-            sinks.write(missed.new());
+            sinks.write(missed.unseen());
             self.recall(missed.all());
             logged = missed.all().len();
         }
@@ -424,7 +424,6 @@ mod tests {
     #[tokio::test]
     async fn what_is_typed_reaches_the_guest_whole() {
         let (console, mut qemu, _send) = hub().await;
-        console.state();
         while !console.state().connected {
             tokio::task::yield_now().await;
         }

@@ -9,7 +9,6 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     os::unix::process::CommandExt as _,
-    path::Path,
     process,
     sync::Arc,
 };
@@ -177,9 +176,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
             _ = restart.wait_for(|restart| *restart) => return Ok((End::Restart, life)),
             // These tasks never end but by a mistake in this program; the machine must not suffer for it.
             Some(ended) = tasks.join_next() => {
-                if let Err(failed) = ended {
-                    error!("a task of the controller failed: {}", chain(&failed));
-                }
+                let Err(failed) = ended;
+                error!("a task of the controller failed: {}", chain(&failed));
                 return Ok((End::Restart, life));
             }
         }
@@ -214,7 +212,7 @@ fn sinks(plan: &Plan) -> Sinks {
         match LogFile::open(path.clone(), plan.console.log_size, plan.console.log_files) {
             Ok(file) => sinks.file = Some(file),
             Err(error) => {
-                warn!("open the console's log {}: {error}; the console is not logged", path.display())
+                warn!("open the console's log {}: {error}; the console is not logged", path.display());
             }
         }
     }

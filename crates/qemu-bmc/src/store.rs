@@ -94,7 +94,9 @@ impl Store {
             for (to, from) in bytes.iter_mut().zip(Sha256::digest(["qemu-bmc node ", &plan.name].concat())) {
                 *to = from;
             }
-            uuid::Builder::from_custom_bytes(bytes).into_uuid()
+            // A UUID made from a name is of version 5, whose byte order every client can tell; RFC 9562 would
+            // have 8 for this hash, which `ipmitool mc guid` does not know.
+            uuid::Builder::from_sha1_bytes(bytes).into_uuid()
         };
         let uuid = plan.uuid.or(kept.map(|kept| kept.uuid)).unwrap_or_else(derived);
         let serial = plan.serial.clone().or(kept.map(|kept| kept.serial.clone())).unwrap_or_else(|| {
@@ -168,6 +170,7 @@ mod tests {
         let one = Store::new(tempfile::tempdir().unwrap().path()).identity(&plan("node1"));
         let two = Store::new(tempfile::tempdir().unwrap().path()).identity(&plan("node2"));
         assert_ne!((one.uuid, &one.serial), (two.uuid, &two.serial));
+        assert_eq!(uuid::Uuid::from_bytes(one.uuid).get_version_num(), 5);
         let uuid = uuid::Uuid::from_u128(42);
         let set = IdentityPlan { uuid: Some(uuid), serial: Some("S1".into()), name: "node1".into() };
         let three = Store::new(tempfile::tempdir().unwrap().path()).identity(&set);

@@ -39,7 +39,7 @@ impl Missed {
     }
 
     /// What the log does not have.
-    pub(super) fn new(&self) -> &[u8] {
+    pub(super) fn unseen(&self) -> &[u8] {
         self.all.get(self.seen..).unwrap_or_default()
     }
 
@@ -82,9 +82,9 @@ mod tests {
     #[test]
     fn the_gap_is_what_follows_the_logs_end() {
         let missed = Missed::new_since(b"one two three".to_vec(), b"two");
-        assert_eq!(missed.new(), b" three");
-        assert_eq!(Missed::new_since(b"one two".to_vec(), b"").new(), b"one two");
-        assert_eq!(Missed::new_since(b"one two".to_vec(), b"two").new(), b"");
+        assert_eq!(missed.unseen(), b" three");
+        assert_eq!(Missed::new_since(b"one two".to_vec(), b"").unseen(), b"one two");
+        assert_eq!(Missed::new_since(b"one two".to_vec(), b"two").unseen(), b"");
     }
 
     #[test]

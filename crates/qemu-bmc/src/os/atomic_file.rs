@@ -71,18 +71,6 @@ fn put(
     replaced
 }
 
-/// Removes the file at `path` for good. That there is none is no error.
-///
-/// # Errors
-/// The file could not be removed, or it may be there again after a crash.
-pub(crate) fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Ok(()) => sync_folder(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("remove", path)(error)),
-    }
-}
-
 /// A name in the same folder that no other writer has, in this process or another.
 fn temporary(path: &Path) -> Result<PathBuf, Error> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
@@ -173,16 +161,6 @@ mod tests {
     }
 
     #[test]
-    fn removal_is_idempotent() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("sel.json");
-        write(&path, b"{}", 0o600).unwrap();
-        remove(&path).unwrap();
-        assert!(!path.exists());
-        remove(&path).unwrap();
-    }
-
-    #[test]
     fn a_link_is_replaced_and_its_target_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
@@ -204,7 +182,6 @@ mod tests {
         assert!(error.to_string().starts_with(&format!("create {}/.below.", file.display())), "{error}");
         let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
         assert_eq!(source.kind(), io::ErrorKind::NotADirectory);
-        assert_eq!(remove(&below).unwrap_err().to_string(), format!("remove {}", below.display()));
 
         let occupied = folder.path().join("folder");
         fs::create_dir(&occupied).unwrap();

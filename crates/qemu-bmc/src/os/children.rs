@@ -32,7 +32,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use tokio::io::unix::AsyncFd;
 
-pub(crate) use launch::{Spawn, User};
+pub(crate) use launch::Spawn;
+#[cfg(test)]
+pub(crate) use launch::User;
 pub(crate) use token::Token;
 
 use super::readiness;
@@ -175,11 +177,6 @@ impl Process {
     /// The process's number, for people and for files.
     pub(crate) fn pid(&self) -> i32 {
         self.pid.as_raw_pid()
-    }
-
-    /// Started by this process, so that the exit status will be known.
-    pub(crate) fn is_child(&self) -> bool {
-        self.child
     }
 
     /// By what the process can be found again; none where `/proc` does not show it.

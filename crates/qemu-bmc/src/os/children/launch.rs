@@ -68,6 +68,7 @@ impl Spawn {
     }
 
     /// Sets a variable of the program's environment.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no program needs a variable yet"))]
     pub(crate) fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
@@ -81,12 +82,14 @@ impl Spawn {
     }
 
     /// Hands `fd` down under this number, which must be above 2.
+    #[cfg_attr(not(test), expect(dead_code, reason = "NICs will hand their TAP devices down so"))]
     pub(crate) fn inherit(&mut self, fd: OwnedFd, number: RawFd) -> &mut Self {
         self.inherited.push((number, fd));
         self
     }
 
     /// Runs the program as another user, which takes the privilege to do so.
+    #[cfg_attr(not(test), expect(dead_code, reason = "QEMU will run as a user of its own"))]
     pub(crate) fn user(&mut self, user: User) -> &mut Self {
         self.user = Some(user);
         self

@@ -48,7 +48,7 @@ async fn the_ways_to_end_are_told_apart() {
     assert_eq!(ended(&shell("exit 42").start().unwrap()).await, Ended::Exited(42));
     assert_eq!(ended(&shell("kill -SEGV $$").start().unwrap()).await, Ended::Killed(11));
     let process = shell("exec sleep 1000").start().unwrap();
-    assert!(process.is_child());
+    assert!(process.child);
     assert_eq!(process.try_wait().unwrap(), None);
     process.kill().unwrap();
     assert_eq!(ended(&process).await, Ended::Killed(9));
@@ -197,7 +197,7 @@ async fn a_process_that_is_not_ours_is_adopted() {
     let orphan: i32 = printed(shell("sleep 1000 >/dev/null 2>&1 & echo $!")).await.trim().parse().unwrap();
     let token = Token::of(Pid::from_raw(orphan).unwrap()).unwrap();
     let process = Process::adopt(&token).unwrap().expect("it lives");
-    assert!(!process.is_child());
+    assert!(!process.child);
     assert_eq!((process.pid(), process.token()), (orphan, Some(&token)));
     assert_eq!(process.try_wait().unwrap(), None);
     process.kill().unwrap();
@@ -209,7 +209,7 @@ async fn a_process_that_is_not_ours_is_adopted() {
 async fn a_child_that_is_adopted_is_still_a_child() {
     let token = shell("exec sleep 1000").start().unwrap().token().unwrap().clone();
     let process = Process::adopt(&token).unwrap().expect("it lives");
-    assert!(process.is_child());
+    assert!(process.child);
     process.signal(Signal::TERM).unwrap();
     assert_eq!(ended(&process).await, Ended::Killed(15));
 }
