@@ -31,18 +31,18 @@ impl Store {
         self.dir.join("bmc.json")
     }
 
-    /// What was saved; nothing, if nothing was, or if it can't be read: then the file is set aside.
+    /// What was saved; nothing, if nothing was, or if it can't be read. A file that is damaged, or of a later
+    /// program, is kept under another name.
     pub(crate) fn load(&self) -> Option<Saved> {
         let saved: Saved = read_or_set_aside(&self.path())?;
         if saved.version > Saved::VERSION {
             warn!(
-                "{} has version {} and this program reads up to {}: it is set aside and the controller starts with its defaults",
+                "{} has version {} and this program reads up to {}: what it knows of it is used, and the file is kept aside",
                 self.path().display(),
                 saved.version,
                 Saved::VERSION,
             );
             set_aside(&self.path());
-            return None;
         }
         Some(saved)
     }
@@ -178,14 +178,24 @@ mod tests {
     }
 
     #[test]
-    fn damaged_and_newer_files_are_set_aside_and_defaults_used() {
-        for text in ["", "{", "[]", "{\"version\": 99}"] {
+    fn damaged_files_are_set_aside_and_defaults_used() {
+        for text in ["", "{", "null", "{\"version\": \"one\"}"] {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::new(dir.path());
             fs::write(store.path(), text).unwrap();
             assert_eq!(store.load(), None, "{text:?}");
             assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_later_programs_file_is_read_as_far_as_it_is_understood_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let text = "{\"version\": 99, \"was_on\": true, \"invented_later\": []}";
+        fs::write(store.path(), text).unwrap();
+        assert!(store.load().unwrap().was_on);
+        assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
     }
 
     #[test]
