@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 //! What a baseboard management controller knows and decides.
 //!
 //! [`Bmc`] is a plain value: no socket, no clock, no randomness, no threads. Whoever holds it tells it

@@ -8,6 +8,8 @@
 //! Power comes on and goes off as it is told, and the serial line echoes. `--v15` serves IPMI 1.5, too; `--kg KEY` wants
 //! two-key logins.
 
+#![allow(clippy::disallowed_methods, reason = "a program has a clock and a socket")]
+
 use std::{
     error::Error,
     fs::File,

@@ -1,4 +1,5 @@
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 //! IPMI 2.0 (revision 1.1 with errata 7): the LAN interface, serial over LAN and the command set, as
 //! state machines without I/O. Time, random seeds and datagrams are arguments.
 //!

@@ -156,6 +156,12 @@ impl Console {
         INPUT_MAX.saturating_sub(self.state().input.len())
     }
 
+    /// Drops what was typed and has not reached the guest.
+    pub(crate) fn forget_input(&self) {
+        self.state().input.clear();
+        self.drained.notify_one();
+    }
+
     /// Waits until the guest has taken some of the input.
     pub(crate) async fn drained(&self) {
         self.drained.notified().await;
@@ -320,6 +326,13 @@ impl Reader {
             self.console.stirred.notify_one();
         }
         count
+    }
+
+    /// Leaves out what has been printed and not read.
+    pub(crate) fn skip(&mut self) {
+        self.at = *self.end.borrow();
+        // Nothing is copied, but the place is noted.
+        self.read(&mut []);
     }
 
     /// Waits until there is something to read.

@@ -1,5 +1,7 @@
 //! A session on a UDP socket.
 
+#![allow(clippy::disallowed_methods, reason = "this one file of the crate has a socket")]
+
 use std::{
     io::{self, ErrorKind},
     net::{SocketAddr, UdpSocket},

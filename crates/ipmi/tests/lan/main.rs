@@ -2,7 +2,14 @@
 //! out, no socket and no clock. What is refused has a test that is named after it, and says why the
 //! datagram was dropped, so that no test passes for another reason than its own.
 
-#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 mod bench;
 

@@ -224,7 +224,8 @@ impl Door {
                     // A driver that has this many orders before it will not miss a break.
                     let _ = self.orders.try_send(Order::SerialBreak);
                 }
-                Some(_) => {}
+                Some(SolInput::FlushInbound) => self.console.forget_input(),
+                Some(SolInput::FlushOutbound) => sol.reader.skip(),
                 None => break,
             }
         }
