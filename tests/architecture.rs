@@ -1,6 +1,7 @@
 //! The invariants of ARCHITECTURE.md that no type and no lint keeps.
 
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::{
     fs,

@@ -199,3 +199,6 @@ fn is_genuine(bmc: &Bmc, user: UserId, packet: &Packet<'_>, code: &[u8; 16]) -> 
         md5::matches(&md5::code(password, packet.session, packet.sequence, packet.payload), code)
     })
 }
+
+#[cfg(test)]
+mod tests;
