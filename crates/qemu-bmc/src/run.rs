@@ -173,7 +173,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
                 ended.context("the machine's driver failed")?.context("prepare the machine's driver")?;
                 return Ok((End::Stopped, life));
             }
-            _ = restart.wait_for(|restart| *restart) => return Ok((End::Restart, life)),
+            // A driver that ends closes this channel, which asks for nothing.
+            Ok(_) = restart.wait_for(|restart| *restart) => return Ok((End::Restart, life)),
             // These tasks never end but by a mistake in this program; the machine must not suffer for it.
             Some(ended) = tasks.join_next() => {
                 let Err(failed) = ended;
