@@ -7,6 +7,8 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+pub mod terminal;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -194,7 +196,12 @@ impl Setup {
 
     /// Starts the program, and waits until it answers.
     pub fn start(self) -> Machine {
-        let mut machine = Machine { process: None, setup: self };
+        self.start_as("run")
+    }
+
+    /// Starts the program in a role, `run` or `init`, and waits until it answers.
+    pub fn start_as(self, role: &'static str) -> Machine {
+        let mut machine = Machine { process: None, role, setup: self };
         machine.launch();
         machine
     }
@@ -203,6 +210,7 @@ impl Setup {
 /// A running program with its machine.
 pub struct Machine {
     process: Option<Child>,
+    role: &'static str,
     pub setup: Setup,
 }
 
@@ -210,7 +218,7 @@ impl Machine {
     /// Starts the program (again), and waits until it answers.
     pub fn launch(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = self.setup.command(&["run"]);
+        let mut command = self.setup.command(&[self.role]);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());
         wait_for("the program answers", SOON, || {
@@ -289,6 +297,17 @@ impl Machine {
         self.process.as_ref().unwrap().id().try_into().unwrap()
     }
 
+    /// The process that answers: the program itself, or under `init` its child.
+    pub fn controller_pid(&self) -> Option<i32> {
+        if self.role == "run" {
+            return Some(self.pid());
+        }
+        children(self.pid()).into_iter().find(|child| {
+            let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(b"run")
+        })
+    }
+
     /// Sends a signal to the program.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
@@ -346,8 +365,12 @@ impl Drop for Machine {
                 tail(&self.console())
             );
         }
+        let controller = self.process.is_some().then(|| self.controller_pid()).flatten();
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
+            if let Some(controller) = controller.filter(|_| self.role != "run") {
+                let _ = Command::new("kill").args(["-s", "KILL", &controller.to_string()]).status();
+            }
             let _ = process.wait();
         }
         if let Some(qemu) = self.qemu_pid() {
@@ -364,6 +387,19 @@ impl Drop for Machine {
 pub fn signal(pid: i32, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     assert!(sent.unwrap().success(), "send {name} to {pid}");
+}
+
+/// The processes that a process has started, and those that were left to it.
+pub fn children(pid: i32) -> Vec<i32> {
+    let parent = format!("PPid:\t{pid}");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers
+        .filter(|number| {
+            let status = fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+            status.lines().any(|line| line == parent)
+        })
+        .collect()
 }
 
 /// The last lines of a text.

@@ -11,6 +11,7 @@ use std::{
     os::unix::process::CommandExt as _,
     process,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -40,6 +41,9 @@ use crate::{
     },
     store::Store,
 };
+
+/// How long whoever asked for a restart has to close the session in good order.
+const FAREWELL: Duration = Duration::from_millis(300);
 
 /// How the controller's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +178,10 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
                 return Ok((End::Stopped, life));
             }
             // A driver that ends closes this channel, which asks for nothing.
-            Ok(_) = restart.wait_for(|restart| *restart) => return Ok((End::Restart, life)),
+            Ok(_) = restart.wait_for(|restart| *restart) => {
+                tokio::time::sleep(FAREWELL).await;
+                return Ok((End::Restart, life));
+            }
             // These tasks never end but by a mistake in this program; the machine must not suffer for it.
             Some(ended) = tasks.join_next() => {
                 let Err(failed) = ended;

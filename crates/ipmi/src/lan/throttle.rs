@@ -4,7 +4,7 @@
 //!                10 failures within 60 s            its end
 //!   counting ─────────────────────────────▶ refused ───────▶ on probation
 //!      ▲  │ a login succeeds, or 10 min of silence:  ▲            │ one failure:
-//!      └──┘ the peer is forgotten                    └────────────┘ twice as long, up to 5 min
+//!      └──┘ the peer is forgotten                    └────────────┘ twice as long, up to 60 s
 //! ```
 //!
 //! RAKP 2 gives anybody who asks an HMAC to try passwords against at home (CVE-2013-4786); no throttle
@@ -24,7 +24,7 @@ use std::{
 const FAILURES: u8 = 10;
 const PERIOD: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// After this long without a failure, a peer is forgotten.
 const MEMORY: Duration = Duration::from_secs(600);
 /// How many peers are remembered. When there are more, the one whose last failure is oldest is forgotten.
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn every_further_failure_doubles_the_wait_up_to_five_minutes() {
+    fn every_further_failure_doubles_the_wait_up_to_a_minute() {
         let mut now = Instant::now();
         let mut throttle = Throttle::default();
         refused(&mut throttle, now);

@@ -3,7 +3,11 @@
 //! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
 //! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
 use qmp::commands::{InjectNmi, Quit, SystemPowerdown, SystemReset};
@@ -30,6 +34,11 @@ use crate::{
     os::children::Ended,
     serve::vnc::HostScreen,
 };
+
+/// How long after a reset the guest's own resets belong to it. SeaBIOS, which finds its memory used, resets
+/// the machine once or twice more by every means it knows before it starts for good, in milliseconds; no
+/// guest gets as far as to reboot in this time.
+const RESET_SETTLES: Duration = Duration::from_secs(1);
 
 /// What others ask of the driver that is no matter of the model.
 #[derive(Debug)]
@@ -83,8 +92,16 @@ impl Driver {
     pub(crate) async fn run(self) -> std::io::Result<()> {
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
-        let mut machine =
-            Machine { driver: self, sockets, messages, accelerator: None, guest: None, soft: None };
+        let mut machine = Machine {
+            driver: self,
+            sockets,
+            messages,
+            accelerator: None,
+            guest: None,
+            soft: None,
+            settling: None,
+            order_stale: false,
+        };
         machine.take_over().await;
         machine.begin();
         machine.work().await;
@@ -98,6 +115,7 @@ enum Next {
     Intent,
     Order(Order),
     SoftRanOut,
+    ResetSettled,
     Stop,
 }
 
@@ -109,6 +127,10 @@ struct Machine {
     guest: Option<Guest>,
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
+    /// Until when resets belong to the one that was reported.
+    settling: Option<Instant>,
+    /// Whether the boot order has to follow the model's choice once no more resets are due.
+    order_stale: bool,
 }
 
 impl Machine {
@@ -135,6 +157,7 @@ impl Machine {
                 Next::Intent => self.carry_out_all().await,
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
+                Next::ResetSettled => self.settle().await,
                 Next::Stop => return,
             }
         }
@@ -157,6 +180,8 @@ impl Machine {
             () = time::sleep_until(self.soft.unwrap_or_else(Instant::now).into()), if self.soft.is_some() => {
                 Next::SoftRanOut
             }
+            () = time::sleep_until(self.settling.unwrap_or_else(Instant::now).into()),
+                if self.settling.is_some() => Next::ResetSettled,
         }
     }
 
@@ -186,6 +211,9 @@ impl Machine {
     async fn was_reset(&mut self, seq: u64, by: ResetBy) {
         let Some(guest) = &mut self.guest else { return };
         let Some(generation) = guest.boot_of_reset(seq) else { return };
+        if by == ResetBy::Guest && self.settling.is_some_and(|end| Instant::now() < end) {
+            return;
+        }
         let was_setup = guest.setup;
         self.soft = None;
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
@@ -194,10 +222,19 @@ impl Machine {
             self.respawn(by).await;
             return;
         }
+        self.settling = Some(Instant::now() + RESET_SETTLES);
         self.report(Fact::Reset { by });
         self.controller().with(|bmc| bmc.boot_began(generation));
         if wants_setup {
             self.press_setup_key();
+        }
+    }
+
+    /// The firmware has the boot order that it will use: from now on it can be that of the next boot.
+    async fn settle(&mut self) {
+        self.settling = None;
+        if std::mem::take(&mut self.order_stale) {
+            self.arm().await;
         }
     }
 
@@ -225,6 +262,7 @@ impl Machine {
                     self.power(request).await;
                     self.controller().with(|bmc| bmc.power_done());
                 }
+                Intent::BootOrder if self.settling.is_some() => self.order_stale = true,
                 Intent::BootOrder => self.arm().await,
                 Intent::RestartController => {
                     self.driver.restart.send_replace(true);
@@ -272,6 +310,7 @@ impl Machine {
     }
 
     async fn reset(&mut self) {
+        self.settle().await;
         let Some(guest) = &self.guest else { return };
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
         if guest.setup != wants_setup {
@@ -408,6 +447,7 @@ impl Machine {
     // ---- the process -----------------------------------------------------------------------------
 
     async fn start(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        (self.settling, self.order_stale) = (None, false);
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let setup = choice.device == BootDevice::Setup;
         let order = boot::order(&self.driver.plan.boot, choice.device);
