@@ -1,0 +1,304 @@
+//! What a configuration means, what is kept secret, and which doors are open.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    os::unix::fs::{FileTypeExt as _, PermissionsExt as _},
+    path::Path,
+    process::Command,
+};
+
+use support::{Machine, SOON, Setup, run};
+
+#[test]
+fn every_bad_value_is_named_in_one_message_and_nothing_starts() {
+    let setup = Setup::new();
+    let file = setup.folder.path().join("qemu-bmc.toml");
+    fs::write(&file, "[machine]\ncpu = 2\n\n[[user]]\nname = \"op\"\nprivilege = \"boss\"\n").unwrap();
+    let setup = setup
+        .with("QEMU_BMC_CONFIG", file.display())
+        .with("VM_MEMORY", "lots")
+        .with("VM_BOOT_MODE", "coreboot")
+        .with("VM_BOOT", "x")
+        .with("IPMI_PORT", "70000")
+        .with("IPMI_PASS", "a password of many bytes")
+        .with("IPMI_CIPHER_SUITES", "0")
+        .with("SOL_PORT", "console")
+        .with("QEMU_EXTRA_ARGS", "-name 'unfinished");
+    let said = run(&mut setup.command(&["run"]), SOON);
+    assert_eq!(said.status.code(), Some(2), "{said:?}");
+    for name in [
+        "VM_MEMORY: got \"lots\"",
+        "VM_BOOT_MODE: got \"coreboot\"",
+        "VM_BOOT: got \"x\"",
+        "IPMI_PORT: got \"70000\"",
+        "IPMI_PASS: ",
+        "IPMI_CIPHER_SUITES: got \"0\"",
+        "SOL_PORT: got \"console\"",
+        "QEMU_EXTRA_ARGS: ",
+        "machine.cpu is not a setting; did you mean machine.cpus?",
+        "boss",
+    ] {
+        assert!(said.err.contains(name), "no {name:?} in:\n{}", said.err);
+    }
+    assert!(!said.err.contains("a password of many bytes"), "{}", said.err);
+    for folder in ["run", "state"] {
+        assert!(!setup.folder.path().join(folder).exists(), "{folder} was made");
+    }
+    // Whatever the role, the answer is the same.
+    let check = run(&mut setup.command(&["check"]), SOON);
+    assert_eq!((check.status.code(), check.err), (Some(2), said.err));
+}
+
+#[test]
+fn a_configuration_under_init_that_cannot_work_ends_init() {
+    let setup = Setup::new().with("VM_MEMORY", "lots");
+    let said = run(&mut setup.command(&["init"]), SOON);
+    assert_eq!(said.status.code(), Some(2), "{said:?}");
+    assert!(said.err.contains("VM_MEMORY: got \"lots\""), "{}", said.err);
+}
+
+#[test]
+fn a_port_that_is_taken_ends_the_program_with_a_word_on_what_to_do() {
+    let machine = Setup::new().start();
+    let mut second = Setup::new();
+    second.address = machine.setup.address;
+    let second = second.with("IPMI_ADDRESS", machine.address());
+    let said = run(&mut second.command(&["run"]), SOON);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let expected = format!("bind udp {}:6230 for IPMI", machine.address());
+    assert!(said.err.contains(&expected) && said.err.contains("IPMI_PORT"), "{}", said.err);
+}
+
+#[test]
+fn two_programs_in_one_folder_do_not_share_a_machine() {
+    let machine = Setup::new().start();
+    let said = run(&mut machine.setup.command(&["run"]), SOON);
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(said.err.contains("another qemu-bmc answers") && said.err.contains("RUN_DIR"), "{}", said.err);
+    machine.ipmitool(&["mc", "info"]).ok();
+}
+
+#[test]
+fn check_prints_a_command_line_that_a_shell_reads_back() {
+    let setup = Setup::new();
+    // A path with what shells and QEMU have a meaning for.
+    let disk = setup.folder.path().join("a disk, 'quoted' $HOME=1.raw");
+    fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+    let setup = setup.with("VM_DISK", disk.display()).with("QEMU_EXTRA_ARGS", "-name 'two words'");
+    let said = run(&mut setup.command(&["check"]), SOON).ok();
+    let line = said.split_once("QEMU would be started as:\n").unwrap().1;
+    // The shell shows what it would have given to QEMU.
+    let arguments = line.strip_prefix("qemu-system-x86_64 ").unwrap();
+    let script = format!("printf '%s\\n' {arguments}");
+    let words = run(Command::new("sh").args(["-e", "-c", &script]), SOON).ok();
+    let words: Vec<&str> = words.lines().collect();
+    assert!(words.ends_with(&["-name", "two words"]), "{words:#?}");
+    let escaped = disk.display().to_string().replace(',', ",,");
+    assert!(words.iter().any(|word| word.contains(&escaped)), "no {escaped} in {words:#?}");
+    assert!(!said.contains("IPMI_PASS             password"), "{said}");
+}
+
+#[test]
+fn a_disk_with_an_awkward_name_is_the_machines_disk() {
+    let setup = Setup::new();
+    let disk = setup.folder.path().join("a disk, 'quoted' $HOME=1.raw");
+    fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
+    let machine = setup.with("VM_DISK", disk.display()).start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    let open = open_files(machine.qemu_pid().unwrap());
+    assert!(open.contains(&disk.display().to_string()), "{open:#?}");
+}
+
+#[test]
+fn the_health_check_is_about_the_controller() {
+    let mut machine = Setup::new().start();
+    // Off is healthy, on is healthy; gone is not.
+    assert_eq!(machine.local(&["healthcheck"]).ok(), "healthy\n");
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    assert_eq!(machine.local(&["healthcheck"]).ok(), "healthy\n");
+    machine.local(&["power", "off"]).ok();
+    machine.wait_power("off", SOON);
+
+    machine.signal("STOP");
+    let hung = machine.local(&["healthcheck"]);
+    machine.signal("CONT");
+    assert_eq!(hung.status.code(), Some(1), "{hung:?}");
+
+    machine.signal("TERM");
+    assert_eq!(machine.wait_end(SOON).code(), Some(0));
+    let gone = machine.local(&["healthcheck"]);
+    assert_eq!(gone.status.code(), Some(1), "{gone:?}");
+    assert!(gone.err.contains("no qemu-bmc answers"), "{gone:?}");
+}
+
+#[test]
+fn a_machine_that_starts_with_the_program_does_so() {
+    let machine = Setup::new().with("POWER_ON_AT_START", true).start();
+    machine.wait_power("on", SOON);
+    machine.wait_log("power on requested by the power restore policy", SOON);
+}
+
+#[test]
+fn the_identity_is_stable_and_every_nodes_own() {
+    let guid = |machine: &Machine| {
+        let status = machine.local(&["status"]).ok();
+        let line = |key| status.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
+        (line("GUID:"), line("Serial number:"))
+    };
+    let mut machine = Setup::new().with("VM_NAME", "node1").start();
+    let first = guid(&machine);
+    machine.signal("TERM");
+    machine.wait_end(SOON);
+    machine.launch();
+    assert_eq!(guid(&machine), first, "after a restart");
+
+    // The same name is the same node, also where nothing was kept.
+    assert_eq!(guid(&Setup::new().with("VM_NAME", "node1").start()), first);
+    let other = guid(&Setup::new().with("VM_NAME", "node2").start());
+    assert!(other.0 != first.0 && other.1 != first.1, "{other:?} {first:?}");
+
+    let uuid = "01234567-89ab-4def-8123-456789abcdef";
+    let set = Setup::new().with("VM_UUID", uuid).with("VM_SERIAL", "S123").start();
+    let set = guid(&set);
+    assert!(set.0.ends_with(uuid) && set.1.ends_with("S123"), "{set:?}");
+}
+
+#[test]
+fn the_default_password_works_and_is_warned_about() {
+    let mut setup = Setup::new();
+    setup.environment.remove("IPMI_PASS");
+    let machine = setup.start();
+    machine.ipmitool(&["mc", "info"]).ok();
+    machine.wait_log("default password", SOON);
+    assert!(machine.log().contains("IPMI_PASS_FILE"), "{}", machine.log());
+    let other = Setup::new().with("IPMI_PASS", "another").start();
+    assert!(!other.log().contains("default password"), "{}", other.log());
+}
+
+/// Every text by which a secret could be seen: the log, and the words and environment of processes.
+fn places(machine: &Machine, process: i32) -> Vec<(String, Vec<u8>)> {
+    let mut places = vec![("the log".to_owned(), machine.log().into_bytes())];
+    let path = format!("/proc/{process}/cmdline");
+    let words = fs::read(&path).unwrap();
+    places.push((path, words));
+    places
+}
+
+#[test]
+fn secrets_are_in_no_log_argv_or_environment_of_another() {
+    let secrets = ["Sesame-17", "KeyOfTheBmc", "VncOnly8"];
+    let setup = Setup::new();
+    let file = setup.folder.path().join("password");
+    fs::write(&file, "FromAFile-3\n").unwrap();
+    let machine = setup
+        .with("IPMI_PASS", secrets[0])
+        .with("IPMI_KG", secrets[1])
+        .with("VNC_PASSWORD", secrets[2])
+        .with("DEBUG", true)
+        .start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    machine.ipmitool(&["-P", secrets[0], "-k", secrets[1], "mc", "info"]).ok();
+    machine.ipmitool(&["-U", "nobody", "-P", secrets[0], "-k", secrets[1], "mc", "info"]).failed();
+
+    let qemu = machine.qemu_pid().unwrap();
+    let mut places = [places(&machine, machine.pid()), places(&machine, qemu)].concat();
+    places.push(("QEMU's environment".into(), fs::read(format!("/proc/{qemu}/environ")).unwrap()));
+    places.push(("check".into(), machine.local(&["check"]).ok().into_bytes()));
+    places.push(("status".into(), machine.local(&["status"]).ok().into_bytes()));
+    for (place, text) in &places {
+        for secret in secrets {
+            let found = text.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in {place}");
+        }
+    }
+
+    let mut from_file = Setup::new().with("IPMI_PASS_FILE", file.display());
+    from_file.environment.remove("IPMI_PASS");
+    let machine = from_file.start();
+    machine.ipmitool(&["-P", "FromAFile-3", "mc", "info"]).ok();
+    assert!(!machine.log().contains("FromAFile-3"), "{}", machine.log());
+}
+
+#[test]
+fn files_and_sockets_are_their_owners_alone() {
+    let machine = Setup::new().start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    let mut seen = BTreeSet::new();
+    for folder in ["run", "state"] {
+        for entry in fs::read_dir(machine.folder().join(folder)).unwrap() {
+            let entry = entry.unwrap();
+            let (name, kind) = (entry.file_name().into_string().unwrap(), entry.file_type().unwrap());
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+            // What the contract lets everybody read.
+            let allowed = if name == "power.state" { 0o644 } else { 0o600 };
+            // QEMU's own sockets have the execute bit, which means nothing there.
+            let allowed = if kind.is_socket() { allowed | 0o100 } else { allowed };
+            assert_eq!(mode & !allowed, 0, "{folder}/{name} has mode {mode:o}");
+            seen.insert(name);
+        }
+    }
+    for name in ["control.sock", "bmc-qmp.sock", "qmp.sock", "bmc-serial.sock", "bmc.json", "power.state"] {
+        assert!(seen.contains(name), "no {name} in {seen:?}");
+    }
+}
+
+#[test]
+fn nothing_listens_that_the_readme_does_not_list() {
+    let sol = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let machine = Setup::new().with("SOL_PORT", sol).start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    let address = machine.address();
+    let expected = [
+        format!("tcp {address}:5900"),
+        format!("tcp 127.0.0.1:{sol}"),
+        format!("udp {address}:6230"),
+    ];
+    assert_eq!(ports(machine.pid()), expected.into_iter().collect());
+    assert_eq!(ports(machine.qemu_pid().unwrap()), BTreeSet::new());
+
+    let closed = Setup::new().with("VNC_PORT", "none").start();
+    let expected = [format!("udp {}:6230", closed.address())];
+    assert_eq!(ports(closed.pid()), expected.into_iter().collect());
+}
+
+fn open_files(pid: i32) -> BTreeSet<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    files.filter_map(|file| Some(fs::read_link(file.path()).ok()?.to_str()?.to_owned())).collect()
+}
+
+/// The IPv4 and IPv6 ports on which a process hears from anybody.
+fn ports(pid: i32) -> BTreeSet<String> {
+    let sockets = open_files(pid);
+    let mut ports = BTreeSet::new();
+    for protocol in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
+        let table = Path::new("/proc/net").join(protocol);
+        for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let (local, state, inode) = (columns[1], columns[3], columns[9]);
+            // 0A is TCP's LISTEN; the others hear whatever comes.
+            if sockets.contains(&format!("socket:[{inode}]")) && (state == "0A" || !protocol.starts_with("tcp")) {
+                let local = if protocol.ends_with('6') { local.to_owned() } else { ipv4(local) };
+                ports.insert(format!("{protocol} {local}"));
+            }
+        }
+    }
+    ports
+}
+
+/// An address as the kernel's table has it: the bytes of the address reversed, in hexadecimal.
+fn ipv4(text: &str) -> String {
+    let (address, port) = text.split_once(':').unwrap();
+    let address = std::net::Ipv4Addr::from(u32::from_str_radix(address, 16).unwrap().to_le_bytes());
+    format!("{address}:{}", u16::from_str_radix(port, 16).unwrap())
+}
