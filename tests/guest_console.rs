@@ -1,0 +1,5 @@
+//! The screen.
+
+#![allow(missing_docs)]
+
+mod support;
