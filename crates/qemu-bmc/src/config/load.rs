@@ -288,8 +288,13 @@ impl Reader<'_> {
         let state_dir = match state? {
             None => self.default_state_dir(&run_dir),
             Some(folder) => {
-                if !self.host.can_write(&folder) {
-                    self.refuse(&settings::STATE_DIR.row, "this folder cannot be written");
+                match (self.host.can_write(&folder), self.host.kind(&folder)) {
+                    (true, _) => {}
+                    // What it holds counts all the same.
+                    (false, Some(PathKind::Folder)) => self.warn(format!(
+                        "{folder:?} cannot be written (STATE_DIR): what changes is forgotten at the next restart"
+                    )),
+                    _ => self.refuse(&settings::STATE_DIR.row, "this folder cannot be written"),
                 }
                 folder
             }

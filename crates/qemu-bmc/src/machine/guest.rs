@@ -84,6 +84,14 @@ pub(crate) enum StartError {
     Qmp(#[from] qmp::Error),
 }
 
+impl StartError {
+    async fn ended(ended: Ended, messages: &Messages) -> Self {
+        // The words are on their way through the pipe.
+        time::sleep(Duration::from_millis(20)).await;
+        Self::Ended { ended, said: messages.last_words() }
+    }
+}
+
 /// One QEMU.
 #[derive(Debug)]
 pub(crate) struct Guest {
@@ -152,16 +160,15 @@ impl Guest {
         let process = spawn.start()?;
         let connected = tokio::select! {
             connected = Self::connect(sockets) => connected,
-            ended = process.wait() => {
-                let ended = ended?;
-                // The words are on their way through the pipe.
-                time::sleep(Duration::from_millis(20)).await;
-                return Err(StartError::Ended { ended, said: messages.last_words() });
-            }
+            ended = process.wait() => return Err(StartError::ended(ended?, messages).await),
         };
         let (monitor, serial) = match connected {
             Ok(connected) => connected,
+            // A connection that breaks may be the first sign of an end, which tells more.
             Err(error) => {
+                if let Ok(ended) = time::timeout(LAST_EVENTS, process.wait()).await {
+                    return Err(StartError::ended(ended?, messages).await);
+                }
                 process.kill()?;
                 process.wait().await?;
                 return Err(error);

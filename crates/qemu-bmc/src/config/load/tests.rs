@@ -2,11 +2,12 @@ use std::{collections::HashMap, io};
 
 use super::*;
 
-/// A machine made of a few facts. Every folder that it has can be written.
+/// A machine made of a few facts.
 #[derive(Default)]
 struct FakeHost {
     files: HashMap<&'static str, &'static [u8]>,
     folders: Vec<&'static str>,
+    read_only: Vec<&'static str>,
     interfaces: Vec<&'static str>,
     name: Option<&'static str>,
 }
@@ -17,6 +18,7 @@ impl FakeHost {
         Self {
             files: HashMap::from([("/vm/disk.qcow2", &b"QFI"[..])]),
             folders: vec!["/var/run/qemu", "/vm", "/vm/bmc"],
+            read_only: Vec::new(),
             interfaces: vec!["lo", "eth0"],
             name: Some("node1"),
         }
@@ -38,7 +40,8 @@ impl Host for FakeHost {
     }
 
     fn can_write(&self, folder: &Path) -> bool {
-        self.kind(folder) == Some(PathKind::Folder)
+        let read_only = folder.to_str().is_none_or(|folder| self.read_only.contains(&folder));
+        self.kind(folder) == Some(PathKind::Folder) && !read_only
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -207,6 +210,17 @@ fn state_is_in_the_volume_or_else_where_a_warning_says() {
          which may not outlive a restart; mount a volume on \"/vm\" or set STATE_DIR"]
     );
     assert_eq!(warnings(&host, &[("STATE_DIR", "/var/run/qemu")]), <[String; 0]>::default());
+}
+
+#[test]
+fn a_state_folder_that_can_only_be_read_is_read() {
+    let host = FakeHost { read_only: vec!["/vm/bmc"], ..FakeHost::container() };
+    let named = [("STATE_DIR", "/vm/bmc")];
+    assert_eq!(load_on(&host, &named).unwrap().paths.state_dir, Path::new("/vm/bmc"));
+    assert_eq!(
+        warnings(&host, &named),
+        ["\"/vm/bmc\" cannot be written (STATE_DIR): what changes is forgotten at the next restart"]
+    );
 }
 
 #[test]
