@@ -121,6 +121,11 @@ impl Server {
         self.last_drop
     }
 
+    /// How many sessions are active.
+    pub fn active_sessions(&self) -> usize {
+        self.sessions.active.len()
+    }
+
     /// When [`Server::tick`] or [`Server::poll_transmit`] have something to do by themselves.
     pub fn next_timeout(&self) -> Option<Instant> {
         [self.wake, self.sessions.sol.timeout()].into_iter().flatten().min()

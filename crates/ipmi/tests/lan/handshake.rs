@@ -4,15 +4,16 @@ use std::collections::HashSet;
 
 use bmc::{Event, KgKey, Lan, Privilege, UserId};
 use ipmi::{
-    client::{Credentials, LoginError},
+    client::{Credentials, Login, LoginError, Step, sessionless_request, sessionless_response},
     lan::ServerConfig,
     wire::{
         open_session::{Algorithms, Request, Response},
-        rakp::{Outcome, Status},
+        rakp::{Outcome, Rakp2, Status},
         rmcp::Class,
         session::{Header, Packet, PayloadType},
     },
 };
+use proptest::prelude::*;
 
 use super::bench::{APP, Bench, GET_DEVICE_ID, HOME, admin, password, reader};
 
@@ -176,4 +177,70 @@ fn logins_and_failed_logins_are_events() {
     );
     assert!(!events[1].to_string().contains('\u{7f}'), "control characters stay out of the log");
     assert_eq!(events.len(), 2);
+}
+
+#[test]
+fn the_guid_of_rakp_2_is_the_one_of_get_system_guid() {
+    let mut bench = Bench::new();
+    let mut datagram = Vec::new();
+    let seed = bench.seed();
+    let mut login = Login::begin(admin(), seed, &mut datagram).unwrap();
+    let answer = bench.send(&datagram).unwrap();
+    assert!(matches!(login.receive(&answer, &mut datagram), Ok(Step::Send)));
+    let answer = bench.send(&datagram).unwrap();
+    let rakp2 = Rakp2::parse(Packet::parse(&answer[4..]).unwrap().payload).unwrap();
+    sessionless_request(APP, 0x37, &[], &mut datagram);
+    let answer = bench.send(&datagram).unwrap();
+    assert_eq!(sessionless_response(&answer).unwrap().1, rakp2.guid);
+}
+
+/// What the network does to a request and its answer.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Delivered,
+    RequestLost,
+    AnswerLost,
+    RequestTwice,
+    AnswerTwice,
+}
+
+proptest! {
+    /// A console that repeats what is not answered gets in, once, whatever is lost or comes twice.
+    #[test]
+    fn a_login_survives_loss_and_duplication(fates in proptest::collection::vec(
+        proptest::sample::select(&[
+            Fate::Delivered, Fate::RequestLost, Fate::AnswerLost, Fate::RequestTwice, Fate::AnswerTwice,
+        ][..]), 0..20))
+    {
+        let mut bench = Bench::new();
+        let mut datagram = Vec::new();
+        let seed = bench.seed();
+        let mut login = Login::begin(admin(), seed, &mut datagram).unwrap();
+        let mut fates = fates.into_iter().chain(std::iter::repeat(Fate::Delivered));
+        let mut session = loop {
+            let fate = fates.next().unwrap();
+            if matches!(fate, Fate::RequestLost) {
+                continue;
+            }
+            let sent = datagram.clone();
+            let answer = bench.send(&sent).unwrap();
+            if matches!(fate, Fate::RequestTwice) {
+                let again = bench.send(&sent);
+                prop_assert_eq!(again.as_ref(), Some(&answer));
+            }
+            if matches!(fate, Fate::AnswerLost) {
+                continue;
+            }
+            let step = login.receive(&answer, &mut datagram).unwrap();
+            if let Step::Done(session) = step {
+                break session;
+            }
+            if matches!(fate, Fate::AnswerTwice) {
+                prop_assert!(matches!(login.receive(&answer, &mut datagram), Ok(Step::Wait)));
+            }
+        };
+        prop_assert!(bench.is_alive(&mut session));
+        prop_assert_eq!(bench.events().len(), 1, "one login");
+        prop_assert_eq!(bench.server.active_sessions(), 1);
+    }
 }
