@@ -1,0 +1,75 @@
+//! The documents name files and headings that exist.
+
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("read {document}: {error}"))
+}
+
+/// The targets of links.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0))
+}
+
+/// What is between backquotes.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// A heading as a link has it.
+fn anchor(heading: &str) -> String {
+    heading
+        .trim_start_matches('#')
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        for link in links(&text).filter(|link| !link.starts_with("https://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { document } else { file };
+            assert!(root().join(file).exists(), "{document}: {link}: there is no {file}");
+            let has =
+                |text: String| text.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
+            assert!(heading.is_empty() || has(read(file)), "{document}: {link}: {file} has no such heading");
+        }
+    }
+}
+
+#[test]
+fn paths_exist() {
+    let mut seen = 0;
+    for document in DOCUMENTS {
+        for path in code(&read(document)) {
+            let ours = ["crates/", "tests/", "fuzz/", "bench/"].iter().any(|folder| path.starts_with(folder));
+            if ours && !path.contains(char::is_whitespace) {
+                assert!(root().join(path).exists(), "{document}: there is no {path}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} paths were found in the documents");
+}
