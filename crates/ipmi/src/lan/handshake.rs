@@ -19,6 +19,8 @@
 //! | RAKP 1 | 09h, 0Ah | no such privilege level; above the user's or the channel's limit |
 //! | RAKP 1 | 0Ch, 0Dh | the name is too long; nobody enabled has it |
 //! | RAKP 3 | 0Fh | the password is wrong |
+//! | all | 01h | too many logins of this peer failed (see `throttle`), or all session slots are taken |
+//! | RAKP 1, 3 | 02h | the handshake took more than 10 s, or another pushed it out (see `pending`) |
 //!
 //! An unknown name, a disabled user and one without a password or without access are told apart in no
 //! answer. The names that are served *can* be found out: the protocol gives a known one a RAKP 2 with a

@@ -3,7 +3,7 @@
 //! ```text
 //!   datagram ─▶ Server::handle ─┬─ ASF ping ─────────────────────────────────────▶ pong
 //!                               ├─ IPMI 1.5 wrapper ─▶ v15 ──────────────┐
-//!                               └─ RMCP+ wrapper ─▶ rmcpp ─┬─ handshake ─┤▶ Open Session, RAKP
+//!                               └─ RMCP+ wrapper ─▶ rmcpp ─┬─ login ─────┤▶ Open Session, RAKP
 //!                                                          ├─ command ───┤▶ the table of commands
 //!                                                          └─ SOL ───────┘▶ the program's console
 //! ```
@@ -11,14 +11,15 @@
 //! What stands where:
 //!
 //! * [`Server`] is the interface to the program; `rmcpp` and `v15` are its two protocols;
-//! * `handshake` holds the states of RAKP as types, `pending` the half-open sessions, `throttle` who
-//!   may try;
+//! * `login` serves the handshake, whose states are the types of `handshake`; `pending` holds the
+//!   half-open sessions, `throttle` knows who may not try again yet;
 //! * `session` is an active session, `sessions` all of them, `window` their sequence numbers,
 //!   `retransmission` what a lost answer needs, `sol` who has the console;
 //! * `port` is how commands see all this.
 
 mod dropped;
 mod handshake;
+mod login;
 mod pending;
 mod port;
 mod retransmission;
