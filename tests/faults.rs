@@ -51,7 +51,8 @@ fn under_load<T>(machine: &Machine, action: impl FnOnce() -> T) -> T {
         for _ in 0..2 {
             scope.spawn(|| {
                 while !enough.load(Ordering::Relaxed) {
-                    let said = run(machine.ipmitool_command().args(["-R", "1", "-N", "1", "mc", "info"]), SOON);
+                    let said =
+                        run(machine.ipmitool_command().args(["-R", "1", "-N", "1", "mc", "info"]), SOON);
                     answered.fetch_or(said.status.success(), Ordering::Relaxed);
                 }
             });
@@ -102,7 +103,9 @@ fn init_brings_a_killed_controller_back_within_a_second() {
         signal(first, "KILL");
         Instant::now()
     });
-    wait_for("the controller answers again", SOON, || machine.local(&["healthcheck"]).status.success().then_some(()));
+    wait_for("the controller answers again", SOON, || {
+        machine.local(&["healthcheck"]).status.success().then_some(())
+    });
     assert!(began.elapsed() < BACK_WITHIN + USUAL, "{:?}", began.elapsed());
     let second = machine.controller_pid().unwrap();
     assert_ne!(first, second);
@@ -143,7 +146,9 @@ fn a_qemu_that_hangs_does_not_hang_the_controller() {
     machine.ipmitool(&["power", "off"]).ok();
     assert!(asked.elapsed() < USUAL);
     assert!(machine.ipmitool(&["mc", "info"]).took < USUAL);
-    wait_for("off", OFF_WITHIN, || chassis_status(&machine).contains("System Power         : off").then_some(()));
+    wait_for("off", OFF_WITHIN, || {
+        chassis_status(&machine).contains("System Power         : off").then_some(())
+    });
     assert!(asked.elapsed() < OFF_WITHIN + USUAL);
     assert!(!alive(qemu));
     assert_ne!(on(&machine), qemu);
@@ -185,7 +190,9 @@ fn a_qemu_that_cannot_start_leaves_the_machine_off_and_the_log_says_why() {
     for _ in 0..2 {
         machine.ipmitool(&["power", "on"]).ok();
         machine.wait_log("the machine did not start", SOON);
-        wait_for("a fault", SOON, || chassis_status(&machine).contains("Last Power Event     : fault").then_some(()));
+        wait_for("a fault", SOON, || {
+            chassis_status(&machine).contains("Last Power Event     : fault").then_some(())
+        });
     }
     let log = machine.log();
     let reason = log.lines().find(|line| line.contains("the machine did not start")).unwrap();

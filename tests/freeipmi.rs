@@ -22,7 +22,9 @@ fn bmc_info_tells_who_the_controller_is_with_both_cipher_suites() {
     let machine = Setup::new().start();
     for suite in [&[][..], &["-I", "3"], &["-I", "17"]] {
         let said = machine.freeipmi("bmc-info", &[suite, &["--get-device-id"]].concat()).ok();
-        for line in ["IPMI Version          : 2.0", "Chassis Device        : supported", "yes (normal operation)"] {
+        for line in
+            ["IPMI Version          : 2.0", "Chassis Device        : supported", "yes (normal operation)"]
+        {
             assert!(said.contains(line), "no {line:?} in:\n{said}");
         }
     }
@@ -132,7 +134,9 @@ fn ipmi_raw_says_what_came_back() {
 #[test]
 fn maas_sets_pxe_for_the_next_boot_as_operator_and_cycles() {
     let machine = Setup::new().start();
-    for (suite, boot_type, expected) in [("3", "PC-COMPATIBLE", "BIOS PC Compatible"), ("17", "EFI", "BIOS EFI boot")] {
+    for (suite, boot_type, expected) in
+        [("3", "PC-COMPATIBLE", "BIOS PC Compatible"), ("17", "EFI", "BIOS EFI boot")]
+    {
         let commit = [
             "-I",
             suite,
@@ -230,7 +234,8 @@ fn pings_are_answered_and_the_controller_is_detected() {
     let ipmi = run(Command::new("ipmi-ping").args(["-c", "1", &host]), SOON).ok();
     assert!(ipmi.contains("1 responses received"), "{ipmi}");
     let with_2_0 = run(Command::new("ipmi-ping").args(["-c", "1", "-r", "2.0", "-v", &host]), SOON).ok();
-    for flag in ["ipmi_v2.0=set", "ipmi_v1.5=clear", "none=clear", "anon=clear", "null=clear", "non-null=set"] {
+    for flag in ["ipmi_v2.0=set", "ipmi_v1.5=clear", "none=clear", "anon=clear", "null=clear", "non-null=set"]
+    {
         assert!(with_2_0.contains(flag), "no {flag} in {with_2_0}");
     }
 }

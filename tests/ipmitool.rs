@@ -288,7 +288,10 @@ fn boot_parameters_are_read_and_set() {
     let clearing = machine.ipmitool(&["chassis", "bootparam", "get", "3"]).ok();
     assert_says(
         &clearing,
-        &["Don't automatically clear boot flag valid bit on timeout", "Don't clear valid bit on push button reset"],
+        &[
+            "Don't automatically clear boot flag valid bit on timeout",
+            "Don't clear valid bit on push button reset",
+        ],
     );
     // Initiator info, as a client that tells who it is would set it.
     let info = ["0x00", "0x08", "0x06", "0x01", "1", "2", "3", "4", "5", "6", "7", "8"];
@@ -316,7 +319,10 @@ fn ironic_sets_the_boot_device_with_raw_commands() {
 fn sessions_are_listed() {
     let machine = Setup::new().start();
     let said = machine.ipmitool(&["session", "info", "active"]).ok();
-    assert_says(&said, &["active sessions               : 1", "privilege level               : ADMINISTRATOR"]);
+    assert_says(
+        &said,
+        &["active sessions               : 1", "privilege level               : ADMINISTRATOR"],
+    );
     let all = machine.ipmitool(&["session", "info", "all"]).ok();
     assert_eq!(all.matches("console ip                    : 127.0.0.1").count(), 1, "{all}");
 }
@@ -327,7 +333,11 @@ fn sol_parameters_are_read_and_set() {
     let info = machine.ipmitool(&["sol", "info"]).ok();
     assert_says(
         &info,
-        &["Enabled                         : true", "Payload Port                    : 6230", "(kbps)        : 115.2"],
+        &[
+            "Enabled                         : true",
+            "Payload Port                    : 6230",
+            "(kbps)        : 115.2",
+        ],
     );
     machine.ipmitool(&["sol", "set", "retry-count", "3"]).ok();
     machine.ipmitool(&["sol", "set", "retry-interval", "20"]).ok();
