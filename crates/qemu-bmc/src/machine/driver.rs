@@ -452,7 +452,7 @@ impl Machine {
         let setup = choice.device == BootDevice::Setup;
         let order = boot::order(&self.driver.plan.boot, choice.device);
         let accelerator = self.accelerator().await;
-        let arguments = self.command_line(accelerator, &order, setup)?;
+        let arguments = self.command_line(accelerator, &order, setup).await?;
         let program = self.driver.plan.qemu_binary.clone();
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
@@ -481,16 +481,22 @@ impl Machine {
         Ok(())
     }
 
-    fn command_line(
+    async fn command_line(
         &self,
         accelerator: Accelerator,
         order: &[crate::config::BootSource],
         setup: bool,
     ) -> Result<Vec<std::ffi::OsString>, Box<dyn std::error::Error + Send + Sync>> {
         let plan = &self.driver.plan;
-        let inspect = |path: &Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
-        let (disk, cdrom) = (inspect(&plan.disk)?, inspect(&plan.cdrom)?);
-        let firmware = firmware::prepare(plan.firmware, &self.driver.paths.state_dir)?;
+        let (disk, cdrom) = (plan.disk.clone(), plan.cdrom.clone());
+        let (firmware, state_dir) = (plan.firmware, self.driver.paths.state_dir.clone());
+        // A slow disk must not keep the doors from answering.
+        let look = tokio::task::spawn_blocking(move || {
+            let inspect = |path: Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
+            let firmware = firmware::prepare(firmware, &state_dir)?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((inspect(disk)?, inspect(cdrom)?, firmware))
+        });
+        let (disk, cdrom, firmware) = look.await??;
         let identity = self.controller().with(|bmc| bmc.identity.clone());
         Ok(argv::arguments(&argv::Spec {
             plan,
