@@ -6,6 +6,8 @@ mod support;
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixStream,
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
@@ -182,6 +184,67 @@ fn a_qemu_that_is_killed_reads_as_off_by_a_fault_and_can_be_started_again() {
     assert_ne!(on(&machine), qemu);
     let status = chassis_status(&machine);
     assert!(!status.contains("fault \n"), "{status}");
+}
+
+#[test]
+fn a_users_own_tool_on_qmp_disturbs_nothing_and_its_quit_reads_as_off() {
+    let machine = Setup::new().start();
+    on(&machine);
+    let mut qmp = Qmp::connect(&machine.folder().join("run/qmp.sock"));
+    assert!(qmp.execute("query-status").contains("\"status\": \"running\""));
+    machine.ipmitool(&["power", "reset"]).ok();
+    machine.wait_log("the machine was reset by command", SOON);
+    qmp.execute("quit");
+    machine.wait_power("off", OFF_WITHIN);
+    assert!(!chassis_status(&machine).contains("fault \n"), "somebody wanted this");
+    on(&machine);
+}
+
+/// A connection to QEMU's monitor, as a user's script has it.
+struct Qmp(BufReader<UnixStream>);
+
+impl Qmp {
+    fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut qmp = Self(BufReader::new(stream));
+        assert!(qmp.line().contains("QMP"));
+        qmp.execute("qmp_capabilities");
+        qmp
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The answer to a command; events that come before it are passed over.
+    fn execute(&mut self, command: &str) -> String {
+        writeln!(self.0.get_mut(), "{{\"execute\": \"{command}\"}}").unwrap();
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty() && !line.contains("\"error\""), "{command}: {line}");
+            if line.contains("\"return\"") {
+                return line;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stop_waits_for_the_guest_and_a_second_one_does_not() {
+    let mut machine = Setup::new().with("STOP_TIMEOUT", 3600).start();
+    let qemu = on(&machine);
+    machine.signal("TERM");
+    machine.wait_log("to shut down", SOON);
+    assert!(alive(qemu));
+    // While it waits, it answers.
+    assert!(chassis_status(&machine).contains("System Power         : on"));
+    machine.signal("INT");
+    assert_eq!(machine.wait_end(SOON).code(), Some(0));
+    assert!(!alive(qemu));
+    assert_eq!(machine.power(), "off");
 }
 
 #[test]

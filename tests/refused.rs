@@ -192,3 +192,18 @@ fn a_command_above_the_level_that_the_session_took() {
     let said = machine.ipmitool(&["-L", "OPERATOR", "raw", "0x06", "0x02"]).failed();
     assert!(said.contains("rsp=0xd4"), "{said}");
 }
+
+#[test]
+fn a_console_below_the_level_that_it_is_set_to() {
+    let machine = with_users();
+    // Activate Payload: SOL, instance 1, encrypted and authenticated.
+    let activate = ["raw", "0x06", "0x48", "0x01", "0x01", "0xc0", "0x00", "0x00", "0x00"];
+    machine.ipmitool(&["sol", "set", "privilege-level", "operator"]).ok();
+    let said = machine.ipmitool(&[&READER[..], &activate].concat()).failed();
+    assert!(said.contains("rsp=0xd4"), "{said}");
+    machine.ipmitool(&[&OPERATOR[..], &activate].concat()).ok();
+    // And none is given unencrypted where encryption is forced.
+    let plain = ["raw", "0x06", "0x48", "0x01", "0x01", "0x00", "0x00", "0x00", "0x00"];
+    let said = machine.ipmitool(&[&OPERATOR[..], &plain].concat()).failed();
+    assert!(said.contains("rsp=0x84"), "{said}");
+}
