@@ -8,9 +8,10 @@
 FROM debian:trixie-slim AS manifests
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY bench bench
 COPY crates crates
-RUN find crates -type f ! -name Cargo.toml -delete \
-    && for crate in crates/*; do mkdir -p "$crate/src" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs"; done
+RUN find bench crates -type f ! -name Cargo.toml -delete \
+    && for crate in bench crates/*; do mkdir -p "$crate/src" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs"; done
 
 FROM debian:trixie-slim AS builder
 # A Rust toolchain that is new enough comes from Debian's backports. Certificates that the base image was given
@@ -27,6 +28,7 @@ COPY --from=manifests /src .
 RUN { cargo build --release --locked -p qemu-bmc || true; } && rm -r crates
 # The program. Its files are older than the empty ones, which are to be seen as changed.
 COPY Cargo.toml Cargo.lock ./
+COPY bench bench
 COPY crates crates
 RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --release --locked -p qemu-bmc \
