@@ -40,10 +40,8 @@ impl Walk {
     }
 
     #[track_caller]
-    fn bootdev(&self, arguments: &[&str]) {
-        let mut all = vec!["chassis", "bootdev"];
-        all.extend(arguments);
-        self.machine.ipmitool(&all).ok();
+    fn bootdev(&self, device: &str, options: &[&str]) {
+        self.machine.ipmitool(&[&["chassis", "bootdev", device], options].concat()).ok();
     }
 
     #[track_caller]
@@ -68,12 +66,15 @@ impl Walk {
 }
 
 /// Every device and every way to begin a boot, in as few boots as show it.
-fn walk(firmware: &'static str, efiboot: &str) {
+fn walk(firmware: &'static str) {
     let mut walk = Walk::start(with_everything(firmware), firmware);
-    let options = |wanted: &str| format!("options={wanted}{efiboot}");
+    let (once, always): (&[&str], &[&str]) = match firmware {
+        "uefi" => (&["options=efiboot"], &["options=efiboot,persistent"]),
+        _ => (&[], &["options=persistent"]),
+    };
 
     // At power on, once: the boot after it, which the guest begins itself, is the usual one.
-    walk.bootdev(&["cdrom", &options("")]);
+    walk.bootdev("cdrom", once);
     walk.power("on");
     walk.boots("cdrom");
     assert_eq!(walk.selected(), None);
@@ -81,7 +82,7 @@ fn walk(firmware: &'static str, efiboot: &str) {
     walk.boots("disk");
 
     // At the guest's own reboot, persistently; at a reset and a cycle too.
-    walk.bootdev(&["cdrom", &options("persistent")]);
+    walk.bootdev("cdrom", always);
     walk.guest_reboots();
     walk.boots("cdrom");
     walk.power("reset");
@@ -90,12 +91,12 @@ fn walk(firmware: &'static str, efiboot: &str) {
     walk.boots("cdrom");
     assert_eq!(walk.selected().as_deref(), Some("Force Boot from CD/DVD"));
 
-    walk.bootdev(&["none"]);
+    walk.bootdev("none", &[]);
     walk.power("reset");
     walk.boots("disk");
 
     // At a reset, once.
-    walk.bootdev(&["pxe", &options("")]);
+    walk.bootdev("pxe", once);
     walk.power("reset");
     walk.boots("pxe");
     walk.power("cycle");
@@ -104,12 +105,12 @@ fn walk(firmware: &'static str, efiboot: &str) {
 
 #[test]
 fn bios_boots_what_it_is_told_to() {
-    walk("bios", "");
+    walk("bios");
 }
 
 #[test]
 fn uefi_boots_what_it_is_told_to() {
-    walk("uefi", "efiboot");
+    walk("uefi");
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn the_setup_of_uefi_is_its_user_interface() {
 /// The firmware's setup waits for somebody, and the boot after it is the usual one.
 fn setup_is_shown_once(firmware: &'static str, text: &str) {
     let mut walk = Walk::start(Setup::new().with_disk().with("VM_BOOT_MODE", firmware), firmware);
-    walk.bootdev(&["bios"]);
+    walk.bootdev("bios", &[]);
     walk.power("on");
     walk.machine.wait_printed(text, 1);
     assert_eq!(walk.selected(), None);
@@ -134,7 +135,7 @@ fn setup_is_shown_once(firmware: &'static str, text: &str) {
     assert_eq!(walk.machine.printed(text), 1);
 
     // Once more from a running guest: nobody but the setup has the machine now.
-    walk.bootdev(&["bios"]);
+    walk.bootdev("bios", &[]);
     walk.guest_reboots();
     walk.machine.wait_printed(text, 2);
     walk.power("cycle");
@@ -151,7 +152,7 @@ fn the_usual_order_is_that_of_the_settings() {
     let mut network_first = Walk::start(with_everything("bios").with("VM_BOOT", "n"), "bios");
     network_first.power("on");
     network_first.boots("pxe");
-    network_first.bootdev(&["disk"]);
+    network_first.bootdev("disk", &[]);
     network_first.guest_reboots();
     network_first.boots("disk");
 }

@@ -103,6 +103,13 @@ impl Terminal {
         self.wait_from(0, text, limit)
     }
 
+    /// Ends ipmitool's SOL session as its user does.
+    #[track_caller]
+    pub fn leave_sol(mut self) {
+        self.keys("\r~.");
+        assert!(self.wait_end(SOON), "ipmitool failed");
+    }
+
     /// Waits until the program has ended, and says whether it succeeded.
     #[track_caller]
     pub fn wait_end(&mut self, limit: Duration) -> bool {
