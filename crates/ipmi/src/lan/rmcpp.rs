@@ -128,7 +128,9 @@ impl Server {
                 request.emit_response(answer.reply.code(), answer.reply.data(), out);
             });
         }
-        self.answered(now, slot, &answer, bmc);
+        if answer.closing {
+            self.sessions.end(slot);
+        }
         Ok(())
     }
 

@@ -79,8 +79,8 @@ pub struct Server {
 /// What a command of a session came to.
 pub(super) struct Answer {
     pub(super) reply: Reply,
-    closing: bool,
-    mutates: bool,
+    /// Whether the session ends when the reply has been made.
+    pub(super) closing: bool,
 }
 
 impl Server {
@@ -255,7 +255,7 @@ impl Server {
         if let Some(reply) = fingerprint
             .and_then(|fingerprint| self.sessions.active.get(slot)?.last_answer.recall(now, fingerprint))
         {
-            return Answer { reply: reply.clone(), closing: false, mutates: false };
+            return Answer { reply: reply.clone(), closing: false };
         }
         let (reply, closing) = self.run(now, route, Origin::Session(slot), request, bmc, |view| view.closing);
         if let Some(session) = self.sessions.active.get_mut(slot) {
@@ -264,17 +264,7 @@ impl Server {
                 None => session.last_answer.passed(),
             }
         }
-        Answer { reply, closing, mutates }
-    }
-
-    /// What is left to do when the reply has been made: sessions end that the command has ended.
-    pub(super) fn answered(&mut self, now: Instant, slot: usize, answer: &Answer, bmc: &Bmc) {
-        if answer.closing {
-            self.sessions.end(slot);
-        }
-        if answer.mutates {
-            self.sessions.end_invalid(now, bmc);
-        }
+        Answer { reply, closing }
     }
 
     /// Runs a command, and takes from the view what it left there.

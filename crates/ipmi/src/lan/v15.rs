@@ -146,7 +146,9 @@ impl Server {
         let request = addressed(packet.payload)?;
         let answer = self.answer(now, route, slot, &request, bmc);
         self.emit_in_session_v15((slot, packet.session), &request, &answer.reply, bmc, out);
-        self.answered(now, slot, &answer, bmc);
+        if answer.closing {
+            self.sessions.end(slot);
+        }
         Ok(())
     }
 

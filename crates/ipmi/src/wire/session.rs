@@ -223,6 +223,12 @@ mod tests {
         assert_eq!(packet.signed(12), Ok((&out[..20], &[0xcc; 12][..])));
         assert_eq!(packet.signed(16), Err(Malformed("RMCP+ packet")), "another suite's code");
         assert_eq!(&out[packet.payload_range()], packet.payload);
+        for (index, byte) in [(18, 2), (18, 4), (19, 6)] {
+            let mut bent = out.clone();
+            bent[index] = byte;
+            let packet = Packet::parse(&bent).unwrap();
+            assert_eq!(packet.signed(12), Err(Malformed("RMCP+ packet")), "byte {index} is {byte}");
+        }
     }
 
     #[test]

@@ -123,6 +123,10 @@ fn a_repeated_message_gets_the_same_answer_again() {
         }
     };
     let rakp3 = datagram;
+    let mut forged = rakp3.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let answer = bench.send(&forged).unwrap();
+    assert_eq!(Packet::parse(&answer[4..]).unwrap().payload.len(), 8, "an error, not RAKP 4");
     assert!(bench.is_alive(&mut { *session }));
     let answer = bench.send(&rakp3).unwrap();
     let status = Packet::parse(&answer[4..]).unwrap().payload[1];

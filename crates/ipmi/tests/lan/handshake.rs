@@ -155,7 +155,7 @@ fn session_ids_are_unique_and_never_0() {
 fn when_all_slots_are_taken_a_login_is_refused_and_none_is_dropped() {
     let mut bench = Bench::with(Lan::default(), ServerConfig { slots: 2, ..ServerConfig::default() });
     let mut sessions = [bench.login(admin()), bench.login(admin())];
-    assert_eq!(bench.refused(admin()), Status::INSUFFICIENT_RESOURCES);
+    assert_eq!(open(&mut bench, 3, 4, 1), Err(Status::INSUFFICIENT_RESOURCES.0), "at the first message");
     assert!(sessions.iter_mut().all(|session| bench.is_alive(session)));
     let id = sessions[0].id().to_le_bytes();
     assert_eq!(bench.command(&mut sessions[0], APP, 0x3c, &id).0.0, 0);

@@ -24,3 +24,4 @@ mod privileges;
 mod retransmission;
 mod sol;
 mod throttle;
+mod udp;

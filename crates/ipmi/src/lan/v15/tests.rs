@@ -195,6 +195,17 @@ fn a_command_under_the_temporary_id_is_dropped() {
 }
 
 #[test]
+fn a_user_who_is_disabled_after_the_challenge_gets_no_session() {
+    let mut bench = Bench::new();
+    let (id, challenge) = bench.challenge(b"admin").unwrap();
+    let admin = bench.bmc.users.find_enabled(b"admin").unwrap();
+    bench.bmc.users.set_enabled(admin, false).unwrap();
+    assert!(bench.activate(id, challenge, 4, 1).is_none());
+    assert_eq!(bench.server.last_drop(), Some(Dropped::SessionEnded));
+    assert_eq!(bench.server.active_sessions(), 0);
+}
+
+#[test]
 fn another_challenge_a_level_above_the_limit_and_a_zero_sequence_are_refused() {
     let mut bench = Bench::new();
     let (id, challenge) = bench.challenge(b"admin").unwrap();
