@@ -118,6 +118,7 @@ fn power_goes_on_and_off_in_the_times_that_scripts_allow() {
     assert_says(&machine.ipmitool(&["power", "off"]).ok(), &["Chassis Power Control: Down/Off"]);
     wait_power_status(&machine, "off", OFF_WITHIN);
     assert_eq!(machine.power(), "off");
+    assert_eq!(machine.qemu_pid(), None, "nothing is left to be taken over");
     // Off is what was wanted, so off again is no error.
     machine.ipmitool(&["power", "off"]).ok();
 }
