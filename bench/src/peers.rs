@@ -123,6 +123,11 @@ impl QemuBmc {
         Ok(all)
     }
 
+    /// The process that answers.
+    pub(crate) fn controller(&self) -> anyhow::Result<u32> {
+        self.processes()?.pop().context("find the controller")
+    }
+
     /// The process number of QEMU, from the program's own record.
     pub(crate) fn qemu(&self) -> anyhow::Result<u32> {
         let path = self.folder.path().join("run/machine.json");

@@ -1,6 +1,7 @@
 //! Processes that end when the measurement does.
 
 use std::{
+    fs,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -48,6 +49,19 @@ impl Drop for Running {
             let _ = self.0.wait();
         }
     }
+}
+
+/// The processor time that a process has used so far.
+pub(crate) fn processor_time(process: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{process}/task");
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(&path).with_context(|| format!("read {path}"))? {
+        let path = thread?.path().join("schedstat");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let run = text.split_ascii_whitespace().next().unwrap_or_default();
+        nanoseconds += run.parse::<u64>().with_context(|| format!("read {}", path.display()))?;
+    }
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// Asks until there is an answer.

@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail};
 use crate::{
     line::{Bare, Line, Sol},
     peers::{IpmiSim, QemuBmc, free_tcp_port, overlay},
-    process::{Running, wait_for},
+    process::{Running, processor_time, wait_for},
     requests::power_up,
     table::{Rounds, Row, Table, Unit, median},
 };
@@ -39,13 +39,14 @@ pub(crate) fn measure(ours: &QemuBmc, guest: &Path, table: &mut Table) -> anyhow
     wait_for_shell(&mut Sol::activate(ours.address())?).context("boot qemu-bmc's guest")?;
     wait_for_shell(&mut Bare::connect(serial_port)?).context("boot the twin")?;
 
+    let controller = ours.controller()?;
     let (mut floor, mut sol, mut sim) = (Cells::default(), Cells::default(), Cells::default());
     for _ in 0..ROUNDS {
-        floor.add(&mut Bare::connect(serial_port)?).context("use the bare socket")?;
-        sol.add_over_sol(ours.address()).context("use qemu-bmc's SOL")?;
+        floor.add(&mut Bare::connect(serial_port)?, None).context("use the bare socket")?;
+        sol.add_over_sol(ours.address(), controller).context("use qemu-bmc's SOL")?;
         // It holds its serial line from its start to its end, so it has one life in each round.
         if let Some(theirs) = IpmiSim::start(serial_port)?
-            && let Err(error) = sim.add_over_sol(theirs.address())
+            && let Err(error) = sim.add_over_sol(theirs.address(), theirs.process())
         {
             table.note(format!("ipmi_sim's SOL failed in a round: {error:#}"));
         }
@@ -61,6 +62,14 @@ pub(crate) fn measure(ours: &QemuBmc, guest: &Path, table: &mut Table) -> anyhow
             floor.echo,
         ),
         ("SOL: the guest prints", "the floor", Unit::KibibytesPerSecond, sol.rate, sim.rate, floor.rate),
+        (
+            "SOL: the BMC's processor time for 256 KiB",
+            "",
+            Unit::Milliseconds,
+            sol.processor,
+            sim.processor,
+            Vec::new(),
+        ),
         ("SOL: lost of 256 KiB", "0", Unit::Bytes, sol.lost, sim.lost, floor.lost),
     ] {
         table.push(Row { what, goal, unit, ours, theirs, floor });
@@ -73,21 +82,28 @@ struct Cells {
     echo: Rounds,
     rate: Rounds,
     lost: Rounds,
+    /// Of the BMC, in milliseconds.
+    processor: Rounds,
 }
 
 impl Cells {
-    fn add(&mut self, line: &mut impl Line) -> anyhow::Result<()> {
+    fn add(&mut self, line: &mut impl Line, bmc: Option<u32>) -> anyhow::Result<()> {
         wait_for_shell(line)?;
         self.echo.push(echo(line)?);
+        let before = bmc.map(processor_time).transpose()?;
         let (rate, lost) = print(line)?;
+        if let (Some(bmc), Some(before)) = (bmc, before) {
+            let used = processor_time(bmc)?.saturating_sub(before);
+            self.processor.push(used.as_secs_f64() * 1e3);
+        }
         self.rate.extend(rate);
         self.lost.push(lost);
         Ok(())
     }
 
-    fn add_over_sol(&mut self, bmc: SocketAddr) -> anyhow::Result<()> {
-        let mut line = Sol::activate(bmc)?;
-        self.add(&mut line)?;
+    fn add_over_sol(&mut self, address: SocketAddr, bmc: u32) -> anyhow::Result<()> {
+        let mut line = Sol::activate(address)?;
+        self.add(&mut line, Some(bmc))?;
         line.deactivate()
     }
 }
