@@ -25,7 +25,7 @@ RUN sed -i 's/^Suites: trixie trixie-updates$/& trixie-backports/' /etc/apt/sour
 WORKDIR /src
 # The dependencies. This is but a cache: what fails here is reported by the build of the program below.
 COPY --from=manifests /src .
-RUN { cargo build --release --locked -p qemu-bmc || true; } && rm -r crates
+RUN { cargo build --release --locked -p qemu-bmc || true; } && rm -r bench crates
 # The program. Its files are older than the empty ones, which are to be seen as changed.
 COPY Cargo.toml Cargo.lock ./
 COPY bench bench
