@@ -1,6 +1,7 @@
 //! Boot devices, proved by what boots: the guest says which medium it came from and which firmware loaded it.
 
 #![allow(missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

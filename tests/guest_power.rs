@@ -1,6 +1,7 @@
 //! Power, as a guest feels it: every way in which a machine starts, stops and starts again.
 
 #![allow(missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -1,6 +1,7 @@
 //! The screen, as somebody has it who automates firmware menus: vncdotool.
 
 #![allow(missing_docs)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod support;
 

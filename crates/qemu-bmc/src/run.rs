@@ -20,7 +20,7 @@ use rustix::{fs::Mode, process::umask};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tracing::{error, info, warn};
@@ -140,7 +140,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let local =
         Control { controller: Arc::clone(&controller), console: Arc::clone(&console), ipmi: ipmi.clone() };
     tasks.spawn(local.serve(control_listener));
-    tasks.spawn(door.serve());
+    let (close_door, closing) = oneshot::channel();
+    let mut lan = tokio::spawn(door.serve(closing));
     tokio::spawn(Arc::clone(&console).run(connections, sinks(&plan)));
     info!(
         "qemu-bmc {}: IPMI on udp {}, VNC on {}",
@@ -163,7 +164,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         power_on,
     };
     let mut driver = tokio::spawn(driver.run());
-    loop {
+    let end = loop {
         tokio::select! {
             name = signals.next() => {
                 controller.stopping();
@@ -174,23 +175,34 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
                     warn!("{name} again: the machine is switched off at once");
                 }
             }
-            ended = &mut driver => {
-                ended.context("the machine's driver failed")?.context("prepare the machine's driver")?;
-                return Ok((End::Stopped, life));
-            }
+            ended = &mut driver => match ended {
+                Ok(ended) => {
+                    ended.context("prepare the machine's driver")?;
+                    break End::Stopped;
+                }
+                Err(failed) => break failure(&failed),
+            },
             // A driver that ends closes this channel, which asks for nothing.
-            Ok(_) = restart.wait_for(|restart| *restart) => {
-                tokio::time::sleep(FAREWELL).await;
-                return Ok((End::Restart, life));
-            }
-            // These tasks never end but by a mistake in this program; the machine must not suffer for it.
-            Some(ended) = tasks.join_next() => {
-                let Err(failed) = ended;
-                error!("a task of the controller failed: {}", chain(&failed));
-                return Ok((End::Restart, life));
-            }
+            Ok(_) = restart.wait_for(|restart| *restart) => break End::Restart,
+            Some(Err(failed)) = tasks.join_next() => break failure(&failed),
+            Err(failed) = &mut lan => break failure(&failed),
         }
+    };
+    if end == End::Restart {
+        tokio::time::sleep(FAREWELL).await;
     }
+    // Nobody is told if the task that would tell has failed.
+    if close_door.send(()).is_ok() {
+        let _ = tokio::time::timeout(FAREWELL, lan).await;
+    }
+    Ok((end, life))
+}
+
+/// A task of the controller ended, which none does but by a mistake in this program. The machine must not
+/// suffer for it: it is left as it is, and taken over by a fresh controller.
+fn failure(failed: &tokio::task::JoinError) -> End {
+    error!("a task of the controller failed: {}", chain(failed));
+    End::Restart
 }
 
 fn users(plan: &ControllerPlan) -> anyhow::Result<Users> {

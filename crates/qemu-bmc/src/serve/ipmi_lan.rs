@@ -7,7 +7,6 @@
 mod socket;
 
 use std::{
-    convert::Infallible,
     future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
@@ -20,7 +19,10 @@ use ipmi::{
     lan::{Route, Server, ServerConfig},
     sol::SolInput,
 };
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time,
+};
 
 use self::socket::{Local, Socket};
 use crate::{
@@ -127,8 +129,8 @@ impl Door {
         self.sockets.iter().map(Socket::address).collect()
     }
 
-    /// Answers until dropped.
-    pub(crate) async fn serve(mut self) -> Infallible {
+    /// Answers until told to close; then an active SOL session is told, so that its client need not find out.
+    pub(crate) async fn serve(mut self, mut closing: oneshot::Receiver<()>) {
         let mut power = self.controller.power();
         loop {
             self.pump_console();
@@ -152,6 +154,7 @@ impl Door {
                 () = time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => None,
                 // A session's peer is told when the machine goes off or on.
                 _ = power.changed(), if attached => None,
+                _ = &mut closing => break,
             };
             match readable {
                 Some(index) => self.answer(index).await,
@@ -162,6 +165,8 @@ impl Door {
             }
             self.transmit();
         }
+        self.server.shutdown();
+        self.transmit();
     }
 
     async fn answer(&mut self, index: usize) {
@@ -180,7 +185,13 @@ impl Door {
             let datagram = self.buffer.get_mut(..count).unwrap_or_default();
             self.server.set_sol_input_room(self.console.room());
             let Self { server, controller, out, .. } = self;
-            if controller.with(|bmc| server.handle(Instant::now(), route, datagram, bmc, out)) {
+            let answered = controller.with(|bmc| {
+                let answered = server.handle(Instant::now(), route, datagram, bmc, out);
+                // A command may have changed a user, whose sessions then end at once.
+                server.tick(Instant::now(), bmc);
+                answered
+            });
+            if answered {
                 self.send(route);
             }
             self.pump_console();
