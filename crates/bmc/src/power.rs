@@ -76,8 +76,8 @@ pub enum Requester {
     Button,
     /// The power restore policy, when the controller starts.
     RestorePolicy,
-    /// The controller's own end: the container is being stopped.
-    Shutdown,
+    /// The time limit of a soft shutdown that the guest ignored.
+    SoftTimeout,
 }
 
 impl fmt::Display for Requester {
@@ -87,7 +87,7 @@ impl fmt::Display for Requester {
             Self::Guest => f.write_str("the guest"),
             Self::Button => f.write_str("the local command line"),
             Self::RestorePolicy => f.write_str("the power restore policy"),
-            Self::Shutdown => f.write_str("the controller's shutdown"),
+            Self::SoftTimeout => f.write_str("the time limit of the soft shutdown"),
         }
     }
 }
@@ -197,7 +197,7 @@ impl Power {
             Some((PowerRequest::Reset, Requester::Button)) => RestartCause::ResetButton,
             Some((_, Requester::Button)) => RestartCause::PowerButton,
             Some((_, Requester::RestorePolicy)) => RestartCause::RestorePolicy,
-            Some((_, Requester::Shutdown)) | None => RestartCause::Unknown,
+            Some((_, Requester::SoftTimeout)) | None => RestartCause::Unknown,
         }
     }
 

@@ -3,14 +3,15 @@
 //! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
 //! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
 
+mod process;
+
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
-use qmp::commands::{InjectNmi, Quit, SystemPowerdown, SystemReset};
+use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
     time,
@@ -18,10 +19,9 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    argv::{self, Accelerator, Sockets},
-    boot, disk, firmware,
-    guest::{ANSWER_LIMIT, Guest, Happening, Record, StartError, Started},
-    kvm,
+    argv::{Accelerator, Sockets},
+    boot,
+    guest::{ANSWER_LIMIT, Guest, Happening, Record},
     messages::Messages,
     monitor::{self, Meaning},
     setup,
@@ -400,7 +400,7 @@ impl Machine {
             // A refusal would mean that something else has been asked for meanwhile, which then counts.
             let _ = self
                 .controller()
-                .with(|bmc| bmc.power(Instant::now(), PowerRequest::Off, Requester::RestorePolicy));
+                .with(|bmc| bmc.power(Instant::now(), PowerRequest::Off, Requester::SoftTimeout));
         }
     }
 
@@ -442,120 +442,6 @@ impl Machine {
         if let Some(client) = self.guest.as_ref().and_then(Guest::client) {
             tokio::spawn(setup::press_key(client.clone(), self.driver.console.reader(0, false)));
         }
-    }
-
-    // ---- the process -----------------------------------------------------------------------------
-
-    async fn start(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        (self.settling, self.order_stale) = (None, false);
-        let choice = self.controller().with(|bmc| bmc.boot().choice());
-        let setup = choice.device == BootDevice::Setup;
-        let order = boot::order(&self.driver.plan.boot, choice.device);
-        let accelerator = self.accelerator().await;
-        let arguments = self.command_line(accelerator, &order, setup).await?;
-        let program = self.driver.plan.qemu_binary.clone();
-        tracing::debug!("{}", argv::shell(&program, &arguments));
-
-        let run_dir = self.driver.paths.run_dir.clone();
-        let Started { mut guest, serial } =
-            Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
-        // The hub takes it once it has read the last machine's output to the end.
-        let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
-        let _ = self.driver.serial.send(connection).await;
-        let running = async {
-            guest.prepare_boot(&order).await?;
-            guest.go(choice.generation).await
-        };
-        if let Err(error) = running.await {
-            guest.process.kill()?;
-            guest.process.wait().await?;
-            Record::forget(&run_dir);
-            return Err(StartError::from(error).into());
-        }
-        self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
-        self.guest = Some(guest);
-        self.remark_on(choice.device);
-        if setup {
-            self.press_setup_key();
-        }
-        Ok(())
-    }
-
-    async fn command_line(
-        &self,
-        accelerator: Accelerator,
-        order: &[crate::config::BootSource],
-        setup: bool,
-    ) -> Result<Vec<std::ffi::OsString>, Box<dyn std::error::Error + Send + Sync>> {
-        let plan = &self.driver.plan;
-        let (disk, cdrom) = (plan.disk.clone(), plan.cdrom.clone());
-        let (firmware, state_dir) = (plan.firmware, self.driver.paths.state_dir.clone());
-        // A slow disk must not keep the doors from answering.
-        let look = tokio::task::spawn_blocking(move || {
-            let inspect = |path: Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
-            let firmware = firmware::prepare(firmware, &state_dir)?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((inspect(disk)?, inspect(cdrom)?, firmware))
-        });
-        let (disk, cdrom, firmware) = look.await??;
-        let identity = self.controller().with(|bmc| bmc.identity.clone());
-        Ok(argv::arguments(&argv::Spec {
-            plan,
-            identity: &identity,
-            accelerator,
-            disk: disk.as_ref(),
-            cdrom: cdrom.as_ref(),
-            firmware: &firmware,
-            sockets: &self.sockets,
-            order,
-            setup,
-        }))
-    }
-
-    /// KVM where it really works. Found out once.
-    async fn accelerator(&mut self) -> Accelerator {
-        if let Some(known) = self.accelerator {
-            return known;
-        }
-        let accelerator = if !self.driver.plan.kvm {
-            Accelerator::Tcg
-        } else {
-            match kvm::probe(&self.driver.plan.qemu_binary, &self.driver.paths.run_dir).await {
-                Ok(()) => Accelerator::Kvm,
-                Err(reason) => {
-                    warn!("{reason}; the guest runs in software (TCG), which is slow");
-                    Accelerator::Tcg
-                }
-            }
-        };
-        self.accelerator = Some(accelerator);
-        accelerator
-    }
-
-    /// Ends QEMU, whatever it takes. None if it was not running.
-    async fn end_process(&mut self) -> Option<StopReason> {
-        let guest = self.guest.as_mut()?;
-        self.soft = None;
-        let limit = self.driver.times.quit;
-        let quit = async {
-            match guest.client() {
-                // The answer may be lost in QEMU's end, and a QEMU that does not answer will not end.
-                Some(client) => drop(client.call(&Quit, limit).await),
-                None => drop(guest.process.signal(rustix::process::Signal::TERM)),
-            }
-            guest.process.wait().await
-        };
-        let why = match time::timeout(limit, quit).await {
-            Ok(Ok(_)) => StopReason::Command,
-            Ok(Err(_)) | Err(_) => {
-                if let Err(error) = guest.process.kill() {
-                    warn!("{}", chain(&error));
-                }
-                let _ = guest.process.wait().await;
-                StopReason::Forced
-            }
-        };
-        self.guest = None;
-        Some(why)
     }
 
     // ---- beginning and end -----------------------------------------------------------------------

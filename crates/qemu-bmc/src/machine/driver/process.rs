@@ -1,0 +1,135 @@
+//! How the driver starts a QEMU process and ends it.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use bmc::{BootDevice, StopReason};
+use qmp::commands::Quit;
+use tokio::time;
+use tracing::warn;
+
+use super::{
+    super::{
+        argv::{self, Accelerator},
+        boot, disk, firmware,
+        guest::{Guest, Record, StartError, Started},
+        kvm,
+    },
+    Machine,
+};
+use crate::{chain, config::BootSource, console::Connection, serve::vnc::HostScreen};
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+impl Machine {
+    pub(super) async fn start(&mut self) -> Result<(), Error> {
+        (self.settling, self.order_stale) = (None, false);
+        let choice = self.controller().with(|bmc| bmc.boot().choice());
+        let setup = choice.device == BootDevice::Setup;
+        let order = boot::order(&self.driver.plan.boot, choice.device);
+        let accelerator = self.accelerator().await;
+        let arguments = self.command_line(accelerator, &order, setup).await?;
+        let program = self.driver.plan.qemu_binary.clone();
+        tracing::debug!("{}", argv::shell(&program, &arguments));
+
+        let run_dir = self.driver.paths.run_dir.clone();
+        let Started { mut guest, serial } =
+            Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
+        // The hub takes it once it has read the last machine's output to the end.
+        let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
+        let _ = self.driver.serial.send(connection).await;
+        let running = async {
+            guest.prepare_boot(&order).await?;
+            guest.go(choice.generation).await
+        };
+        if let Err(error) = running.await {
+            guest.process.kill()?;
+            guest.process.wait().await?;
+            Record::forget(&run_dir);
+            return Err(StartError::from(error).into());
+        }
+        self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
+        self.guest = Some(guest);
+        self.remark_on(choice.device);
+        if setup {
+            self.press_setup_key();
+        }
+        Ok(())
+    }
+
+    async fn command_line(
+        &self,
+        accelerator: Accelerator,
+        order: &[BootSource],
+        setup: bool,
+    ) -> Result<Vec<OsString>, Error> {
+        let plan = &self.driver.plan;
+        let (disk, cdrom) = (plan.disk.clone(), plan.cdrom.clone());
+        let (firmware, state_dir) = (plan.firmware, self.driver.paths.state_dir.clone());
+        // A slow disk must not keep the doors from answering.
+        let look = tokio::task::spawn_blocking(move || {
+            let inspect = |path: Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
+            let firmware = firmware::prepare(firmware, &state_dir)?;
+            Ok::<_, Error>((inspect(disk)?, inspect(cdrom)?, firmware))
+        });
+        let (disk, cdrom, firmware) = look.await??;
+        let identity = self.controller().with(|bmc| bmc.identity.clone());
+        Ok(argv::arguments(&argv::Spec {
+            plan,
+            identity: &identity,
+            accelerator,
+            disk: disk.as_ref(),
+            cdrom: cdrom.as_ref(),
+            firmware: &firmware,
+            sockets: &self.sockets,
+            order,
+            setup,
+        }))
+    }
+
+    /// KVM where it really works. Found out once.
+    async fn accelerator(&mut self) -> Accelerator {
+        if let Some(known) = self.accelerator {
+            return known;
+        }
+        let accelerator = if !self.driver.plan.kvm {
+            Accelerator::Tcg
+        } else {
+            match kvm::probe(&self.driver.plan.qemu_binary, &self.driver.paths.run_dir).await {
+                Ok(()) => Accelerator::Kvm,
+                Err(reason) => {
+                    warn!("{reason}; the guest runs in software (TCG), which is slow");
+                    Accelerator::Tcg
+                }
+            }
+        };
+        self.accelerator = Some(accelerator);
+        accelerator
+    }
+
+    /// Ends QEMU, whatever it takes. None if it was not running.
+    pub(super) async fn end_process(&mut self) -> Option<StopReason> {
+        let guest = self.guest.as_mut()?;
+        self.soft = None;
+        let limit = self.driver.times.quit;
+        let quit = async {
+            match guest.client() {
+                // The answer may be lost in QEMU's end, and a QEMU that does not answer will not end.
+                Some(client) => drop(client.call(&Quit, limit).await),
+                None => drop(guest.process.signal(rustix::process::Signal::TERM)),
+            }
+            guest.process.wait().await
+        };
+        let why = match time::timeout(limit, quit).await {
+            Ok(Ok(_)) => StopReason::Command,
+            Ok(Err(_)) | Err(_) => {
+                if let Err(error) = guest.process.kill() {
+                    warn!("{}", chain(&error));
+                }
+                let _ = guest.process.wait().await;
+                StopReason::Forced
+            }
+        };
+        self.guest = None;
+        Some(why)
+    }
+}
