@@ -19,6 +19,6 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The version that this program writes. A reader refuses later ones, and keeps the file.
+    /// The version that this program writes. Of a later one a reader uses what it knows, and keeps the file.
     pub const VERSION: u32 = 1;
 }

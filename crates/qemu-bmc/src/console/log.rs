@@ -59,7 +59,11 @@ impl LogFile {
             for number in (1..self.keep).rev() {
                 let _ = fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1));
             }
-            fs::rename(&self.path, numbered(&self.path, 1))?;
+            match fs::rename(&self.path, numbered(&self.path, 1)) {
+                // Somebody has taken it away, which makes room as well.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             self.file = open(&self.path)?;
         }
         self.size = 0;
@@ -116,6 +120,17 @@ mod tests {
         log.write(b"eeeeeeee");
         assert_eq!(fs::read_to_string(numbered(&path, 2)).unwrap(), "bbbbbbbb");
         assert!(!numbered(&path, 3).exists());
+    }
+
+    #[test]
+    fn a_log_that_somebody_removed_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console.log");
+        let mut log = LogFile::open(path.clone(), 10, 2).unwrap();
+        log.write(b"aaaaaaaa");
+        fs::remove_file(&path).unwrap();
+        log.write(b"bbbbbbbb");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "bbbbbbbb");
     }
 
     #[test]
