@@ -47,8 +47,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
     && qemu-img --version \
-    && echo quit | qemu-system-x86_64 -S -machine q35 -vga std -vnc unix:/tmp/vnc -nic user,model=virtio-net-pci -monitor stdio \
-    && useradd --system --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin qemu
+    && echo quit | qemu-system-x86_64 -S -machine q35 -vga std -vnc unix:/tmp/vnc -nic user,model=virtio-net-pci -monitor stdio
 COPY --from=builder /qemu-bmc /usr/bin/qemu-bmc
 
 VOLUME /vm /iso

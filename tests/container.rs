@@ -26,6 +26,10 @@ const BUILD: Duration = Duration::from_secs(1800);
 fn image() -> Option<String> {
     let image = std::env::var("QEMU_BMC_TEST_IMAGE").ok();
     if image.is_none() {
+        assert!(
+            std::env::var("CI").is_err(),
+            "QEMU_BMC_TEST_IMAGE names no image, and nothing may be left out here"
+        );
         eprintln!(
             "left out: QEMU_BMC_TEST_IMAGE names no image (make test builds one where a docker engine runs)"
         );

@@ -261,7 +261,28 @@ fn a_qemu_that_cannot_start_leaves_the_machine_off_and_the_log_says_why() {
     let reason = log.lines().find(|line| line.contains("the machine did not start")).unwrap();
     assert!(reason.contains("'no-such-device' is not a valid device model name"), "{reason}");
     assert_eq!(machine.power(), "off");
-    assert_eq!(machine.qemu_pid(), None);
+    // The record is there from the start of a process on; of one that failed it goes.
+    wait_for("no record is left", SOON, || machine.qemu_pid().is_none().then_some(()));
+}
+
+#[test]
+fn a_controller_that_dies_in_the_middle_of_a_start_leaves_nothing_behind() {
+    let mut machine = Setup::new().start();
+    for delay in [0, 20, 50, 80, 120, 200] {
+        machine.local(&["power", "on"]).ok();
+        std::thread::sleep(Duration::from_millis(delay));
+        machine.signal("KILL");
+        machine.wait_end(SOON);
+        machine.launch();
+        // Whether it was begun in time or not, from here on the machine does as it is told.
+        machine.local(&["power", "on"]).ok();
+        machine.wait_power("on", SOON);
+        let qemu = machine.qemu_pid().unwrap();
+        assert!(alive(qemu));
+        machine.local(&["power", "off"]).ok();
+        machine.wait_power("off", SOON);
+        assert!(!alive(qemu));
+    }
 }
 
 #[test]

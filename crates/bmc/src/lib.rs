@@ -91,6 +91,10 @@ pub struct Bmc {
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
+    /// Set once a restart was asked for: what is accepted from then on would be forgotten.
+    restarting: bool,
+    /// Whether the machine was on when it was last known; a start that failed does not change it.
+    last_on: bool,
     unsaved: bool,
 }
 
@@ -109,6 +113,8 @@ impl Bmc {
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
+            restarting: false,
+            last_on: false,
             unsaved: false,
         }
     }
@@ -130,6 +136,9 @@ impl Bmc {
     /// # Errors
     /// [`Refusal`], when the request makes no sense now: nothing was changed.
     pub fn power(&mut self, now: Instant, request: PowerRequest, by: Requester) -> Result<Accepted, Refusal> {
+        if self.restarting {
+            return Err(Refusal::Busy);
+        }
         let answer = self.power.request(request, by)?;
         self.boot.restart_expiry(now);
         self.record(Event::PowerRequested { request, by, merged: answer == Accepted::Merged });
@@ -147,15 +156,18 @@ impl Bmc {
         match &fact {
             Fact::Started => {
                 self.power.set_host(HostPower::On);
+                self.last_on = true;
                 self.chassis.started(now, cause, self.power.started_by_command());
             }
             Fact::Adopted => {
                 self.power.set_host(HostPower::On);
+                self.last_on = true;
                 self.chassis.adopted(now);
             }
             Fact::StartFailed { .. } => self.chassis.start_failed(),
             Fact::Stopped { why } => {
                 self.power.set_host(HostPower::Off);
+                self.last_on = false;
                 self.chassis.stopped(now, why);
             }
             Fact::Reset { by } => self.chassis.reset(match by {
@@ -230,6 +242,7 @@ impl Bmc {
     /// Restarts the controller; the guest runs on.
     pub fn restart_controller(&mut self, by: Requester) {
         self.restart_controller = true;
+        self.restarting = true;
         self.record(Event::ControllerRestart { by });
     }
 
@@ -264,6 +277,11 @@ impl Bmc {
         std::mem::take(&mut self.events).into_iter()
     }
 
+    /// Has the state saved again.
+    pub fn touch(&mut self) {
+        self.unsaved = true;
+    }
+
     /// Whether something changed that must outlive a restart, since the last call.
     pub fn take_unsaved(&mut self) -> bool {
         std::mem::take(&mut self.unsaved)
@@ -291,7 +309,7 @@ impl Bmc {
             boot: self.boot.to_saved(),
             chassis: self.chassis.to_saved(now),
             sol: self.sol,
-            was_on: self.power.host() == HostPower::On,
+            was_on: self.last_on,
         }
     }
 
@@ -301,6 +319,13 @@ impl Bmc {
         self.boot = BootOptions::from_saved(saved.boot);
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
+        self.last_on = saved.was_on;
+    }
+
+    /// Whether the machine is on, was when it last could be, or is about to be: what the restore policy
+    /// "previous" brings back after the controller was stopped.
+    pub fn counts_as_on(&self) -> bool {
+        self.power.will_be_on().unwrap_or(self.last_on)
     }
 
     /// Whether the restore policy wants the machine on, given that mains power just came back.
@@ -416,6 +441,36 @@ mod tests {
             bmc.record(Event::BootFlagsExpired);
         }
         assert_eq!(bmc.take_events().count(), EVENT_BACKLOG);
+    }
+
+    #[test]
+    fn a_start_that_fails_does_not_make_the_machine_one_that_was_off() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        bmc.on_fact(now, Fact::Started);
+        let mut again = self::bmc();
+        again.restore(bmc.to_saved(now));
+        again.on_fact(now, Fact::StartFailed { reason: "the disk is away".into() });
+        assert!(again.to_saved(now).was_on);
+    }
+
+    #[test]
+    fn a_machine_that_is_being_started_counts_as_on() {
+        let mut bmc = bmc();
+        assert!(!bmc.counts_as_on());
+        bmc.power(Instant::now(), PowerRequest::On, Requester::Button).unwrap();
+        assert!(bmc.counts_as_on());
+        bmc.take_intent();
+        assert!(bmc.counts_as_on());
+        bmc.power(Instant::now(), PowerRequest::Off, Requester::Button).unwrap();
+        assert!(!bmc.counts_as_on());
+    }
+
+    #[test]
+    fn nothing_is_accepted_that_a_restart_would_forget() {
+        let mut bmc = bmc();
+        bmc.restart_controller(Requester::Button);
+        assert_eq!(bmc.power(Instant::now(), PowerRequest::On, Requester::Button), Err(Refusal::Busy));
     }
 
     #[test]

@@ -138,6 +138,11 @@ impl Power {
         self.running.map(|(request, _)| request)
     }
 
+    /// Whether the machine will be on once all that was accepted has been done; none if nothing is to be done.
+    pub(crate) fn will_be_on(&self) -> Option<bool> {
+        self.waiting.or(self.running).map(|(request, _)| request != PowerRequest::Off)
+    }
+
     pub(crate) fn has_waiting(&self) -> bool {
         self.running.is_none() && self.waiting.is_some()
     }

@@ -192,7 +192,11 @@ impl Console {
     }
 
     /// Serves one connection to QEMU after the other, each to its end.
-    pub(crate) async fn run(self: Arc<Self>, mut connections: mpsc::Receiver<Connection>, mut sinks: Sinks) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut connections: mpsc::UnboundedReceiver<Connection>,
+        mut sinks: Sinks,
+    ) {
         while let Some(connection) = connections.recv().await {
             self.state().connected = true;
             if let Err(error) = self.serve(connection, &mut sinks).await {
@@ -201,6 +205,8 @@ impl Console {
             let mut state = self.state();
             state.connected = false;
             state.input.clear();
+            drop(state);
+            self.drained.notify_one();
         }
     }
 
@@ -362,12 +368,12 @@ mod tests {
         Connection { stream, log: PathBuf::from("/nonexistent"), resumed: false }
     }
 
-    async fn hub() -> (Arc<Console>, UnixStream, mpsc::Sender<Connection>) {
+    async fn hub() -> (Arc<Console>, UnixStream, mpsc::UnboundedSender<Connection>) {
         let console = Console::new();
-        let (send, receive) = mpsc::channel(1);
+        let (send, receive) = mpsc::unbounded_channel();
         tokio::spawn(Arc::clone(&console).run(receive, Sinks::default()));
         let (ours, qemu) = UnixStream::pair().unwrap();
-        send.send(connection(ours)).await.unwrap();
+        send.send(connection(ours)).unwrap();
         (console, qemu, send)
     }
 
@@ -402,7 +408,7 @@ mod tests {
         let (ours, mut next) = UnixStream::pair().unwrap();
         next.write_all(&[b'2'; 1000]).await.unwrap();
         drop(qemu);
-        send.send(connection(ours)).await.unwrap();
+        send.send(connection(ours)).unwrap();
         let all = read_exactly(&mut reader, 101_000).await;
         assert!(
             all[..100_000].iter().all(|byte| *byte == b'1')

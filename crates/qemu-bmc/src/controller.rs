@@ -95,8 +95,10 @@ impl Controller {
 
     /// Remembers how the machine is now as what it was, for the restore policy.
     pub(crate) fn stopping(&self) {
-        let on = *self.power.borrow() == HostPower::On;
-        *self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(on);
+        let on = self.with(|bmc| bmc.counts_as_on());
+        // What counts is how it was when stopping began, however often that is asked for.
+        self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(on);
+        self.with(Bmc::touch);
     }
 
     fn write_power_state(&self, power: HostPower) {

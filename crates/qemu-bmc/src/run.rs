@@ -31,7 +31,7 @@ use crate::{
     console::{Console, LogFile, Sinks, Stdout},
     controller::Controller,
     logging,
-    machine::{Driver, Stop},
+    machine::{Driver, End, Stop},
     os::life::Life,
     serve::{
         control::{self, Control},
@@ -44,15 +44,6 @@ use crate::{
 
 /// How long whoever asked for a restart has to close the session in good order.
 const FAREWELL: Duration = Duration::from_millis(300);
-
-/// How the controller's work ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// It was told to stop.
-    Stopped,
-    /// It is to start anew.
-    Restart,
-}
 
 /// `qemu-bmc run`.
 pub(crate) fn main() -> anyhow::Result<()> {
@@ -112,10 +103,9 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let controller = Controller::new(bmc, store, plan.paths.power_state_file.clone());
 
     let console = Console::new();
-    let (serial, connections) = mpsc::channel(1);
+    let (serial, connections) = mpsc::unbounded_channel();
     let (orders_out, orders) = mpsc::channel(64);
     let (stop_out, stop) = watch::channel(Stop::No);
-    let (restart_out, mut restart) = watch::channel(false);
     let (screen_out, screen) = watch::channel(HostScreen::Off);
 
     let seed = random_seed().context("draw random numbers for sessions")?;
@@ -142,7 +132,12 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     tasks.spawn(local.serve(control_listener));
     let (close_door, closing) = oneshot::channel();
     let mut lan = tokio::spawn(door.serve(closing));
-    tokio::spawn(Arc::clone(&console).run(connections, sinks(&plan)));
+    let hub = Arc::clone(&console).run(connections, sinks(&plan));
+    tasks.spawn(async move {
+        hub.await;
+        // It ends with the driver, which is no failure.
+        std::future::pending().await
+    });
     info!(
         "qemu-bmc {}: IPMI on udp {}, VNC on {}",
         env!("CARGO_PKG_VERSION"),
@@ -160,7 +155,6 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         screen: screen_out,
         orders,
         stop,
-        restart: restart_out,
         power_on,
     };
     let mut driver = tokio::spawn(driver.run());
@@ -176,14 +170,9 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
                 }
             }
             ended = &mut driver => match ended {
-                Ok(ended) => {
-                    ended.context("prepare the machine's driver")?;
-                    break End::Stopped;
-                }
+                Ok(ended) => break ended.context("prepare the machine's driver")?,
                 Err(failed) => break failure(&failed),
             },
-            // A driver that ends closes this channel, which asks for nothing.
-            Ok(_) = restart.wait_for(|restart| *restart) => break End::Restart,
             Some(Err(failed)) = tasks.join_next() => break failure(&failed),
             Err(failed) = &mut lan => break failure(&failed),
         }

@@ -42,7 +42,9 @@ impl Store {
                 saved.version,
                 Saved::VERSION,
             );
-            set_aside(&self.path());
+            if let Err(error) = fs::copy(self.path(), aside(&self.path())) {
+                warn!("keep a copy of {}: {error}", self.path().display());
+            }
         }
         Some(saved)
     }
@@ -142,10 +144,13 @@ pub(crate) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 fn set_aside(path: &Path) {
-    let aside = path.with_extension("json.unusable");
-    if let Err(error) = fs::rename(path, &aside) {
+    if let Err(error) = fs::rename(path, aside(path)) {
         warn!("set {} aside: {error}", path.display());
     }
+}
+
+fn aside(path: &Path) -> PathBuf {
+    path.with_extension("json.unusable")
 }
 
 #[cfg(test)]

@@ -68,6 +68,15 @@ impl Stop {
     }
 }
 
+/// How the driver's work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The program was told to stop, and the machine is off.
+    Stopped,
+    /// The controller is to start anew, and the machine is as it was.
+    Restart,
+}
+
 /// Everything that the driver works with.
 pub(crate) struct Driver {
     pub(crate) controller: Arc<Controller>,
@@ -76,20 +85,19 @@ pub(crate) struct Driver {
     pub(crate) times: Times,
     pub(crate) console: Arc<Console>,
     /// Where connections to the serial port go.
-    pub(crate) serial: mpsc::Sender<Connection>,
+    pub(crate) serial: mpsc::UnboundedSender<Connection>,
     pub(crate) screen: watch::Sender<HostScreen>,
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Whether the program was told to stop.
     pub(crate) stop: watch::Receiver<Stop>,
-    /// Becomes true when the controller is to restart itself.
-    pub(crate) restart: watch::Sender<bool>,
     /// Whether the machine is to start with the program.
     pub(crate) power_on: bool,
 }
 
 impl Driver {
-    /// Drives the machine until the program is told to stop; then shuts the machine down.
-    pub(crate) async fn run(self) -> std::io::Result<()> {
+    /// Drives the machine until the program is told to stop, and then shuts it down; or until the controller
+    /// is to restart, and then leaves it alone.
+    pub(crate) async fn run(self) -> std::io::Result<End> {
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
         let mut machine = Machine {
@@ -104,9 +112,11 @@ impl Driver {
         };
         machine.take_over().await;
         machine.begin();
-        machine.work().await;
-        machine.shut_down().await;
-        Ok(())
+        let end = machine.work().await;
+        if end == End::Stopped {
+            machine.shut_down().await;
+        }
+        Ok(end)
     }
 }
 
@@ -150,15 +160,20 @@ impl Machine {
         }
     }
 
-    async fn work(&mut self) {
+    async fn work(&mut self) -> End {
         loop {
             match self.next().await {
                 Next::Happening(happening) => self.happened(happening).await,
-                Next::Intent => self.carry_out_all().await,
+                Next::Intent => {
+                    // Nothing is begun any more that the next controller would find half done.
+                    if self.carry_out_all().await == Some(End::Restart) {
+                        return End::Restart;
+                    }
+                }
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
                 Next::ResetSettled => self.settle().await,
-                Next::Stop => return,
+                Next::Stop => return End::Stopped,
             }
         }
     }
@@ -203,7 +218,11 @@ impl Machine {
                     Meaning::Nothing => {}
                 }
             }
-            Happening::MonitorLost => tracing::debug!("QEMU's monitor closed"),
+            Happening::MonitorLost => tracing::debug!("no connection to QEMU's monitor"),
+            Happening::MonitorBack => {
+                info!("QEMU's monitor answers again");
+                self.arm().await;
+            }
             Happening::Ended(ended) => self.ended_by_itself(ended),
         }
     }
@@ -217,7 +236,7 @@ impl Machine {
         let was_setup = guest.setup;
         self.soft = None;
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
-        if was_setup != wants_setup {
+        if was_setup != wants_setup && *self.driver.stop.borrow() == Stop::No {
             // The firmware's prompt is part of the command line, so this boot needs another process.
             self.respawn(by).await;
             return;
@@ -255,7 +274,7 @@ impl Machine {
 
     // ---- what the model wants --------------------------------------------------------------------
 
-    async fn carry_out_all(&mut self) {
+    async fn carry_out_all(&mut self) -> Option<End> {
         while let Some(intent) = self.controller().with(|bmc| bmc.take_intent()) {
             match intent {
                 Intent::Power(request) => {
@@ -264,11 +283,10 @@ impl Machine {
                 }
                 Intent::BootOrder if self.settling.is_some() => self.order_stale = true,
                 Intent::BootOrder => self.arm().await,
-                Intent::RestartController => {
-                    self.driver.restart.send_replace(true);
-                }
+                Intent::RestartController => return Some(End::Restart),
             }
         }
+        None
     }
 
     async fn power(&mut self, request: PowerRequest) {
@@ -324,12 +342,9 @@ impl Machine {
             return;
         }
         // The event is the fact; it is on its way, and is awaited so that the request's origin is known.
-        let _ = time::timeout(ANSWER_LIMIT, self.until_reset()).await;
-    }
-
-    async fn until_reset(&mut self) {
+        let limit = time::Instant::now() + ANSWER_LIMIT;
         while let Some(guest) = &mut self.guest {
-            let happening = guest.next().await;
+            let Ok(happening) = time::timeout_at(limit, guest.next()).await else { return };
             let reset = matches!(
                 &happening,
                 Happening::Event(record) if matches!(record.event, qmp::Event::Reset { guest: false, .. })
@@ -367,7 +382,7 @@ impl Machine {
     /// Commands QEMU. False if it did not take the command.
     async fn call<C: qmp::Command>(&mut self, doing: &'static str, command: C) -> bool {
         let Some(guest) = &mut self.guest else { return false };
-        let result = match guest.reconnect(&self.sockets).await {
+        let result = match guest.reconnect().await {
             Err(error) => Err(error),
             Ok(()) => match guest.client() {
                 Some(client) => client.call(&command, ANSWER_LIMIT).await.map(drop),
@@ -450,20 +465,26 @@ impl Machine {
     async fn take_over(&mut self) {
         let Some((process, setup)) = Record::find(&self.driver.paths.run_dir) else { return };
         info!("a machine is running already (process {}): it is taken over", process.pid());
-        let (guest, serial) = Guest::adopt(process, setup, &self.sockets).await;
+        // A QEMU whose sockets are not there, or whose guest has never run, was being started.
+        let mut half_started = !self.sockets.qmp.exists();
+        let (mut guest, serial) = Guest::adopt(process, setup, &self.sockets).await;
+        half_started |= guest.has_never_run().await;
+        if half_started {
+            info!("it was only being started: it is started anew");
+            self.guest = Some(guest);
+            self.end_process().await;
+            Record::forget(&self.driver.paths.run_dir);
+            self.power_on().await;
+            return;
+        }
         if let Some(stream) = serial {
             let connection = Connection { stream, log: self.sockets.serial_log.clone(), resumed: true };
-            let _ = self.driver.serial.send(connection).await;
+            let _ = self.driver.serial.send(connection);
         }
         self.guest = Some(guest);
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.report(Fact::Adopted);
         self.arm().await;
-        if let Some(guest) = &mut self.guest
-            && let Err(error) = guest.finish_start().await
-        {
-            warn!("let the guest run: {}", chain(&error));
-        }
     }
 
     /// The program ends: the guest is asked to shut down, and switched off if it does not in time.
@@ -474,20 +495,18 @@ impl Machine {
         let limit = self.driver.times.stop;
         info!("stopping: the guest has {} s to shut down", limit.as_secs_f32());
         let mut hurry = self.driver.stop.clone();
-        let asked = async {
-            self.tell("press the power button", SystemPowerdown).await;
-            while let Some(guest) = &mut self.guest {
-                let happening = guest.next().await;
-                self.happened(happening).await;
-            }
-        };
-        let asked = async {
-            tokio::select! {
-                () = asked => {}
-                _ = hurry.wait_for(|stop| *stop == Stop::Now) => {}
-            }
-        };
-        if time::timeout(limit, asked).await.is_err() || self.guest.is_some() {
+        let end = time::Instant::now() + limit;
+        self.tell("press the power button", SystemPowerdown).await;
+        while let Some(guest) = &mut self.guest {
+            // Only the waiting is cut short, never what is being done.
+            let happening = tokio::select! {
+                happening = guest.next() => happening,
+                () = time::sleep_until(end) => break,
+                _ = hurry.wait_for(|stop| *stop == Stop::Now) => break,
+            };
+            self.happened(happening).await;
+        }
+        if self.guest.is_some() {
             warn!("the guest has not shut down: it is switched off");
             self.power_off().await;
         }

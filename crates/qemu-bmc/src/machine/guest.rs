@@ -37,6 +37,9 @@ pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How long the last events of a QEMU that has ended may take to arrive.
 const LAST_EVENTS: Duration = Duration::from_millis(500);
 
+/// How often a lost monitor is tried again.
+const RECONNECT: Duration = Duration::from_secs(1);
+
 const POLL: Duration = Duration::from_millis(2);
 
 /// What a controller needs to know to take over a machine that it did not start. It is a file as long as the
@@ -109,6 +112,8 @@ pub(crate) struct Guest {
     started_at: u64,
     /// Known while its last events are being read.
     ended: Option<Ended>,
+    /// Where its monitor is.
+    socket: PathBuf,
 }
 
 /// What can happen to a running QEMU.
@@ -116,8 +121,10 @@ pub(crate) struct Guest {
 pub(crate) enum Happening {
     /// It says so.
     Event(EventRecord),
-    /// The connection to it is gone.
+    /// There is no connection to it.
     MonitorLost,
+    /// There is one again.
+    MonitorBack,
     /// It has ended.
     Ended(Ended),
 }
@@ -158,12 +165,32 @@ impl Guest {
         let mut spawn = Spawn::new(program);
         spawn.args(arguments).output(messages.writer().map_err(prepare(messages.path()))?);
         let process = spawn.start()?;
+        // Before anything else, so that no death of this program leaves a QEMU that nobody knows of.
+        if let Some(token) = process.token() {
+            let record = Record { process: token.clone(), setup };
+            if let Err(error) = store::write(&Record::path(run_dir), &record) {
+                tracing::warn!("{error}; the machine can't be taken over if this program is killed");
+            }
+        }
+        let connected = Self::finish_start(&process, sockets, messages).await;
+        if connected.is_err() {
+            Record::forget(run_dir);
+        }
+        let (monitor, serial) = connected?;
+        Ok(Started { guest: Self::new(process, Some(monitor), setup, sockets), serial })
+    }
+
+    async fn finish_start(
+        process: &Process,
+        sockets: &Sockets,
+        messages: &Messages,
+    ) -> Result<(Monitor, UnixStream), StartError> {
         let connected = tokio::select! {
             connected = Self::connect(sockets) => connected,
             ended = process.wait() => return Err(StartError::ended(ended?, messages).await),
         };
-        let (monitor, serial) = match connected {
-            Ok(connected) => connected,
+        match connected {
+            Ok(connected) => Ok(connected),
             // A connection that breaks may be the first sign of an end, which tells more.
             Err(error) => {
                 if let Ok(ended) = time::timeout(LAST_EVENTS, process.wait()).await {
@@ -171,16 +198,9 @@ impl Guest {
                 }
                 process.kill()?;
                 process.wait().await?;
-                return Err(error);
-            }
-        };
-        if let Some(token) = process.token() {
-            let record = Record { process: token.clone(), setup };
-            if let Err(error) = store::write(&Record::path(run_dir), &record) {
-                tracing::warn!("{error}; the machine can't be taken over if this program is killed");
+                Err(error)
             }
         }
-        Ok(Started { guest: Self::new(process, Some(monitor), setup), serial })
     }
 
     /// Takes over a machine that runs. Its monitor may be mute: then it can still be switched off.
@@ -190,14 +210,14 @@ impl Guest {
         sockets: &Sockets,
     ) -> (Self, Option<UnixStream>) {
         let serial = UnixStream::connect(&sockets.serial).await.ok();
-        let mut guest = Self::new(process, None, setup);
-        if let Err(error) = guest.reconnect(sockets).await {
+        let mut guest = Self::new(process, None, setup, sockets);
+        if let Err(error) = guest.reconnect().await {
             tracing::warn!("the running machine's monitor: {}", chain(&error));
         }
         (guest, serial)
     }
 
-    fn new(process: Process, monitor: Option<Monitor>, setup: bool) -> Self {
+    fn new(process: Process, monitor: Option<Monitor>, setup: bool, sockets: &Sockets) -> Self {
         Self {
             process,
             monitor,
@@ -207,6 +227,7 @@ impl Guest {
             devices: Vec::new(),
             started_at: 0,
             ended: None,
+            socket: sockets.qmp.clone(),
         }
     }
 
@@ -219,9 +240,9 @@ impl Guest {
     }
 
     /// Connects to the monitor again, if there is no connection.
-    pub(crate) async fn reconnect(&mut self, sockets: &Sockets) -> Result<(), qmp::Error> {
+    pub(crate) async fn reconnect(&mut self) -> Result<(), qmp::Error> {
         if self.monitor.is_none() {
-            let session = qmp::connect(&sockets.qmp, ANSWER_LIMIT).await?;
+            let session = qmp::connect(&self.socket, ANSWER_LIMIT).await?;
             self.monitor = Some(Monitor { client: session.client, events: session.events });
             // Lines are counted anew: what was armed on the old stream was armed before the new one.
             let last = self.armed.back().map(|(_, generation)| (0, *generation));
@@ -242,7 +263,17 @@ impl Guest {
         {
             return Happening::Ended(ended);
         }
-        let Some(monitor) = &mut self.monitor else { return self.end().await };
+        let Some(monitor) = &mut self.monitor else {
+            tokio::select! {
+                happening = Self::end_of(&self.process) => return happening,
+                () = time::sleep(RECONNECT) => {}
+            }
+            // A QEMU that was stopped, or whose monitor somebody else held, may answer again.
+            return match self.reconnect().await {
+                Ok(()) => Happening::MonitorBack,
+                Err(_) => Happening::MonitorLost,
+            };
+        };
         tokio::select! {
             biased;
             event = monitor.events.next() => match event {
@@ -270,10 +301,6 @@ impl Guest {
                 Happening::MonitorLost
             }
         }
-    }
-
-    async fn end(&self) -> Happening {
-        Self::end_of(&self.process).await
     }
 
     async fn end_of(process: &Process) -> Happening {
@@ -306,13 +333,11 @@ impl Guest {
         Ok(())
     }
 
-    /// Lets a guest run that an earlier controller had started and not yet let run.
-    pub(crate) async fn finish_start(&mut self) -> Result<(), qmp::Error> {
-        let Some(client) = self.client().cloned() else { return Ok(()) };
-        if client.call(&QueryStatus, ANSWER_LIMIT).await?.value.status == RunState::Prelaunch {
-            client.call(&Cont, ANSWER_LIMIT).await?;
-        }
-        Ok(())
+    /// Whether not one instruction of the guest has been executed, as far as QEMU says.
+    pub(crate) async fn has_never_run(&mut self) -> bool {
+        let Some(client) = self.client().cloned() else { return false };
+        let status = client.call(&QueryStatus, ANSWER_LIMIT).await;
+        status.is_ok_and(|status| status.value.status == RunState::Prelaunch)
     }
 
     /// Puts a boot order in force, from the next reset on.

@@ -29,4 +29,4 @@ mod monitor;
 mod setup;
 
 pub(crate) use boot::usual_order;
-pub(crate) use driver::{Driver, Order, Stop};
+pub(crate) use driver::{Driver, End, Order, Stop};

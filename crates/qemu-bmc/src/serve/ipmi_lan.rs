@@ -132,6 +132,7 @@ impl Door {
     /// Answers until told to close; then an active SOL session is told, so that its client need not find out.
     pub(crate) async fn serve(mut self, mut closing: oneshot::Receiver<()>) {
         let mut power = self.controller.power();
+        let mut turn = 0;
         loop {
             self.pump_console();
             let due = self.server.next_timeout();
@@ -141,8 +142,12 @@ impl Door {
             let attached = sol.is_some();
             let readable = tokio::select! {
                 index = poll_fn(|context| {
-                    let ready = sockets.iter().position(|socket| socket.poll_readable(context).is_ready());
-                    ready.map_or(Poll::Pending, Poll::Ready)
+                    // In turn, so that a flood on one address leaves the others served.
+                    let order = (0..sockets.len()).map(|step| (turn + step) % sockets.len());
+                    let mut ready = order.filter(|index| {
+                        sockets.get(*index).is_some_and(|socket| socket.poll_readable(context).is_ready())
+                    });
+                    ready.next().map_or(Poll::Pending, Poll::Ready)
                 }) => Some(index),
                 () = async {
                     match sol {
@@ -157,7 +162,10 @@ impl Door {
                 _ = &mut closing => break,
             };
             match readable {
-                Some(index) => self.answer(index).await,
+                Some(index) => {
+                    turn = index + 1;
+                    self.answer(index).await;
+                }
                 None => {
                     let Self { server, controller, .. } = &mut self;
                     controller.with(|bmc| server.tick(Instant::now(), bmc));

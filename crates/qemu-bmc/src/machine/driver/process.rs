@@ -36,7 +36,7 @@ impl Machine {
             Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
         // The hub takes it once it has read the last machine's output to the end.
         let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
-        let _ = self.driver.serial.send(connection).await;
+        let _ = self.driver.serial.send(connection);
         let running = async {
             guest.prepare_boot(&order).await?;
             guest.go(choice.generation).await
