@@ -270,7 +270,7 @@ fn a_controller_that_dies_in_the_middle_of_a_start_leaves_nothing_behind() {
     let mut machine = Setup::new().start();
     for delay in [0, 20, 50, 80, 120, 200] {
         machine.local(&["power", "on"]).ok();
-        std::thread::sleep(Duration::from_millis(delay));
+        thread::sleep(Duration::from_millis(delay));
         machine.signal("KILL");
         machine.wait_end(SOON);
         machine.launch();
