@@ -29,6 +29,7 @@ use std::fmt;
 pub(crate) use host::ThisHost;
 pub(crate) use load::control_socket;
 pub(crate) use plan::*;
+pub(crate) use value::quoted;
 
 /// Everything that is wrong with a configuration: one sentence each, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use super::{
     firmware::FirmwareFiles,
     setup,
 };
-use crate::config::{BootSource, MachinePlan};
+use crate::config::{BootSource, MachinePlan, quoted};
 
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,22 +260,13 @@ fn push_doubling_commas(to: &mut Vec<u8>, bytes: &[u8]) {
 
 /// The command line as somebody could type it into a shell.
 pub(crate) fn shell(program: &Path, arguments: &[OsString]) -> String {
-    let mut text = quote(&program.to_string_lossy());
+    let mut text = quoted(&program.to_string_lossy());
     for argument in arguments {
         let argument = argument.to_string_lossy();
         text.push_str(if argument.starts_with('-') { " \\\n    " } else { " " });
-        text.push_str(&quote(&argument));
+        text.push_str(&quoted(&argument));
     }
     text
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ mod words;
 pub(super) use controller::*;
 pub(super) use machine::*;
 pub(super) use scalar::*;
-pub(super) use words::*;
+pub(crate) use words::quoted;
+pub(super) use words::words;
 
 /// Why a text is no value.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -53,7 +53,7 @@ pub(in crate::config) fn words(line: &str) -> Parsed<Vec<String>> {
 }
 
 /// The word as it has to be written for [`words`] to give it back.
-pub(in crate::config) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |char: char| char.is_ascii_alphanumeric() || "-_./:=,@%+".contains(char);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
