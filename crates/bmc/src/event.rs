@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::{BootFlags, Fact, PowerRequest, Requester, StopReason};
+use crate::{BootFlags, Direction, Fact, PlatformEvent, PowerRequest, Requester, StopReason};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub enum Event {
     },
     /// Something happened to the machine.
     Machine(Fact),
+    /// A sensor's event.
+    Platform(PlatformEvent),
     /// The boot flags were set.
     BootFlagsSet {
         /// To what.
@@ -96,6 +98,20 @@ impl fmt::Display for Event {
                 write!(f, "{request} requested by {by}; it joins one that is under way")
             }
             Self::Machine(fact) => fact.fmt(f),
+            Self::Platform(event) => {
+                let [offset, ..] = event.data;
+                let direction = match event.direction {
+                    Direction::Asserted => "asserted",
+                    Direction::Deasserted => "deasserted",
+                };
+                write!(
+                    f,
+                    "sensor {:02x}h of type {:02x}h: state {} {direction}",
+                    event.sensor,
+                    event.sensor_type,
+                    offset & 0x0f
+                )
+            }
             Self::BootFlagsSet { flags, by } => write!(f, "boot device set to {flags} by {by}"),
             Self::BootFlagsExpired => {
                 f.write_str("the boot device override lapsed: no power command came within 60 s")

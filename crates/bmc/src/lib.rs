@@ -22,13 +22,16 @@
 
 mod boot;
 mod chassis;
+mod clock;
 mod event;
 mod fact;
 mod identity;
 mod lan;
+mod platform_event;
 mod power;
 mod saved;
 mod secret;
+pub mod sensors;
 mod sol;
 mod users;
 
@@ -48,6 +51,7 @@ pub use event::{Event, Severity};
 pub use fact::{Fact, ResetBy, StopReason};
 pub use identity::Identity;
 pub use lan::{KgKey, Lan};
+pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
 pub use saved::Saved;
 pub use secret::Secret;
@@ -88,6 +92,7 @@ pub struct Bmc {
     boot: BootOptions,
     chassis: Chassis,
     sol: SolSettings,
+    clock: clock::Clock,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
@@ -110,6 +115,7 @@ impl Bmc {
             boot: BootOptions::default(),
             chassis: Chassis::default(),
             sol: SolSettings::default(),
+            clock: clock::Clock::default(),
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
@@ -117,6 +123,18 @@ impl Bmc {
             last_on: false,
             unsaved: false,
         }
+    }
+
+    // ---- time ------------------------------------------------------------------------------------
+
+    /// Tells the time of day, in seconds since 1970-01-01 00:00 UTC, before anything else is asked.
+    pub fn observe_time(&mut self, unix: u64) {
+        self.clock.observe(unix);
+    }
+
+    /// What the event log's clock shows, in seconds since 1970-01-01 00:00 (§31.10).
+    pub fn log_time(&self) -> u32 {
+        self.clock.now()
     }
 
     // ---- power -----------------------------------------------------------------------------------
@@ -270,6 +288,12 @@ impl Bmc {
             self.events.pop_front();
         }
         self.events.push_back(event);
+    }
+
+    /// Something happened that a sensor speaks for: it goes into the event log, to whoever waits for events,
+    /// and past the event filters.
+    pub fn platform_event(&mut self, event: PlatformEvent) {
+        self.record(Event::Platform(event));
     }
 
     /// What happened since the last call, oldest first.

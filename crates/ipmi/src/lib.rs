@@ -5,7 +5,7 @@
 //!
 //! * [`lan::Server`] takes one datagram and returns at most one; everything that waits for time or
 //!   for the console is polled.
-//! * `command` holds the one table of all commands: NetFn, command, privilege, length, handler.
+//! * [`TABLE`] is the one table of all commands: NetFn, command, privilege, length, handler.
 //! * `wire` has the layouts, one file per table of the specification.
 
 #[cfg(feature = "client")]
@@ -18,5 +18,6 @@ mod message;
 pub mod sol;
 pub mod wire;
 
+pub use command::{Channels, Row, TABLE};
 pub use completion::CompletionCode;
 pub use message::{Reply, Request};

@@ -59,6 +59,8 @@ impl Controller {
     /// Uses the model.
     pub(crate) fn with<R>(&self, use_it: impl FnOnce(&mut Bmc) -> R) -> R {
         let mut bmc = self.bmc.lock().unwrap_or_else(PoisonError::into_inner);
+        let time_of_day = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        bmc.observe_time(time_of_day.as_secs());
         let before = bmc.next_timeout();
         let result = use_it(&mut bmc);
         let (events, intents) = (bmc.take_events(), bmc.has_intent());

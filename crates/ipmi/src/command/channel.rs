@@ -98,7 +98,7 @@ pub(super) fn get_info(context: &mut Context<'_>, data: &[u8], reply: &mut Reply
 mod tests {
     use bmc::Secret;
 
-    use super::super::{APP, SYSTEM_INTERFACE, tests::Bench};
+    use super::super::{SYSTEM_INTERFACE, table::APP, tests::Bench};
 
     #[test]
     fn ipmi_2_0_with_named_users_is_all_there_is() {

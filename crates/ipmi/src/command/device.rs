@@ -47,7 +47,7 @@ pub(super) fn get_id(_: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result
 
     let support = FUNCTIONS
         .into_iter()
-        .filter(|&(_, netfn, command)| lookup(netfn, command).is_some())
+        .filter(|&(_, netfn, command)| lookup(netfn, command, &[]).is_some())
         .fold(CHASSIS_DEVICE, |support, (bit, ..)| support | bit);
     let [major, minor, patch] = VERSION;
     reply.put(&[DEVICE_ID, DEVICE_REVISION, major & 0x7f, bcd(minor), IPMI_2_0, support]);
@@ -123,7 +123,7 @@ mod tests {
     use bmc::Intent;
 
     use super::{
-        super::{APP, tests::Bench},
+        super::{table::APP, tests::Bench},
         *,
     };
 

@@ -30,7 +30,7 @@ fn wire_order(uuid: [u8; 16]) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{APP, tests::Bench};
+    use super::super::{table::APP, tests::Bench};
 
     #[test]
     fn the_guid_is_the_uuid_in_the_order_of_smbios() {

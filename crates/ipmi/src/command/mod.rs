@@ -1,17 +1,16 @@
-//! THE table of commands, and what is checked before a handler runs.
+//! Commands: what is checked before a handler runs, and what it runs on. The rows are in [`table`].
 //!
 //! Every command that this BMC knows is one row: NetFn and number, the privilege level that it needs
-//! (IPMI 2.0 Appendix G), the lengths that its request can have, whether it changes anything, and its
-//! handler. Nothing of that is decided anywhere else. The order of the checks:
+//! (IPMI 2.0 Appendix G), the channels that it can come by, the lengths that its request can have, whether
+//! it changes anything, and its handler. Nothing of that is decided anywhere else. The order of the checks:
 //!
 //! ```text
-//!   LUN not 0 ─▶ C2    no row ─▶ C1    level too low ─▶ D4    length ─▶ C7    handler ─▶ 00, or its own code
+//!   LUN not 0 ─▶ C2    no row, or not by this channel ─▶ C1    level too low, or a guest that is not
+//!   trusted ─▶ D4    length ─▶ C7    handler ─▶ 00, or its own code
 //! ```
 //!
 //! Two rules hold for all handlers: reserved bits of a request are ignored, reserved values of a field
 //! are refused (CC); and a handler checks everything before it changes anything.
-//!
-//! A new command is a row here, and a handler in the file of its noun.
 
 mod boot_options;
 mod channel;
@@ -22,12 +21,15 @@ mod payload;
 mod port;
 mod session;
 mod sol_config;
+mod table;
 mod user;
 
-use std::{ops::RangeInclusive, time::Instant};
+use std::time::Instant;
 
 use bmc::{Bmc, Privilege, Requester};
 pub(crate) use port::{SessionFacts, SessionPort, SessionRef, SolActivation, SolRequest};
+pub(crate) use table::lookup;
+pub use table::{Channels, Row, TABLE};
 
 use crate::{CompletionCode, Reply, Request};
 
@@ -38,63 +40,6 @@ pub(crate) const SYSTEM_INTERFACE: u8 = 0x0f;
 /// The number that stands for the channel by which a command came.
 const THIS_CHANNEL: u8 = 0x0e;
 
-const CHASSIS: u8 = 0x00;
-const APP: u8 = 0x06;
-const TRANSPORT: u8 = 0x0c;
-
-/// No session either.
-const ANYONE: Option<Privilege> = None;
-const CALLBACK: Option<Privilege> = Some(Privilege::Callback);
-const USER: Option<Privilege> = Some(Privilege::User);
-const OPERATOR: Option<Privilege> = Some(Privilege::Operator);
-const ADMIN: Option<Privilege> = Some(Privilege::Administrator);
-
-static TABLE: &[Row] = &[
-    // Chassis (§28)
-    get(CHASSIS, 0x00, "Get Chassis Capabilities", USER, 0..=0, chassis::get_capabilities),
-    get(CHASSIS, 0x01, "Get Chassis Status", USER, 0..=0, chassis::get_status),
-    set(CHASSIS, 0x02, "Chassis Control", OPERATOR, 1..=1, chassis::control),
-    set(CHASSIS, 0x04, "Chassis Identify", OPERATOR, 0..=2, chassis::identify),
-    set(CHASSIS, 0x05, "Set Chassis Capabilities", ADMIN, 5..=6, chassis::set_capabilities),
-    set(CHASSIS, 0x06, "Set Power Restore Policy", OPERATOR, 1..=1, chassis::set_restore_policy),
-    get(CHASSIS, 0x07, "Get System Restart Cause", USER, 0..=0, chassis::get_restart_cause),
-    set(CHASSIS, 0x08, "Set System Boot Options", OPERATOR, 1..=18, boot_options::set),
-    get(CHASSIS, 0x09, "Get System Boot Options", OPERATOR, 3..=3, boot_options::get),
-    set(CHASSIS, 0x0b, "Set Power Cycle Interval", ADMIN, 1..=1, chassis::set_cycle_interval),
-    get(CHASSIS, 0x0f, "Get POH Counter", USER, 0..=0, chassis::get_power_on_hours),
-    // App: the device (§20, §22.1)
-    get(APP, 0x01, "Get Device ID", USER, 0..=0, device::get_id),
-    set(APP, 0x02, "Cold Reset", ADMIN, 0..=0, device::reset),
-    set(APP, 0x03, "Warm Reset", ADMIN, 0..=0, device::reset),
-    get(APP, 0x04, "Get Self Test Results", USER, 0..=0, device::get_self_test),
-    set(APP, 0x06, "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state),
-    get(APP, 0x07, "Get ACPI Power State", USER, 0..=0, device::get_acpi_power_state),
-    get(APP, 0x08, "Get Device GUID", USER, 0..=0, guid::get),
-    set(APP, 0x2e, "Set BMC Global Enables", ADMIN, 1..=1, device::set_global_enables),
-    get(APP, 0x2f, "Get BMC Global Enables", USER, 0..=0, device::get_global_enables),
-    // App: channels and sessions (§22)
-    get(APP, 0x37, "Get System GUID", ANYONE, 0..=0, guid::get),
-    get(APP, 0x38, "Get Channel Authentication Capabilities", ANYONE, 2..=2, channel::get_authentication),
-    set(APP, 0x39, "Get Session Challenge", ANYONE, 17..=17, session::get_challenge),
-    set(APP, 0x3a, "Activate Session", ANYONE, 22..=22, session::activate),
-    set(APP, 0x3b, "Set Session Privilege Level", USER, 1..=1, session::set_privilege),
-    set(APP, 0x3c, "Close Session", CALLBACK, 4..=5, session::close),
-    get(APP, 0x3d, "Get Session Info", USER, 1..=5, session::get_info),
-    get(APP, 0x42, "Get Channel Info", USER, 1..=1, channel::get_info),
-    get(APP, 0x44, "Get User Access", OPERATOR, 2..=2, user::get_access),
-    get(APP, 0x54, "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites),
-    // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
-    set(APP, 0x48, "Activate Payload", USER, 6..=6, payload::activate),
-    set(APP, 0x49, "Deactivate Payload", USER, 6..=6, payload::deactivate),
-    get(APP, 0x4a, "Get Payload Activation Status", USER, 1..=1, payload::get_status),
-    get(APP, 0x4b, "Get Payload Instance Info", USER, 2..=2, payload::get_instance),
-    get(APP, 0x4e, "Get Channel Payload Support", USER, 1..=1, payload::get_support),
-    get(APP, 0x4f, "Get Channel Payload Version", USER, 2..=2, payload::get_version),
-    // Transport: SOL (§26)
-    set(TRANSPORT, 0x21, "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set),
-    get(TRANSPORT, 0x22, "Get SOL Configuration Parameters", USER, 4..=4, sol_config::get),
-];
-
 /// What a handler works on.
 pub(crate) struct Context<'a> {
     /// The time.
@@ -103,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) bmc: &'a mut Bmc,
     /// The channel that the command came by: [`LAN_CHANNEL`] or [`SYSTEM_INTERFACE`].
     pub(crate) channel: u8,
+    /// Whether who speaks by the system interface may change what is [`Row::guarded`].
+    pub(crate) trusted: bool,
     /// The sessions.
     pub(crate) port: &'a mut dyn SessionPort,
 }
@@ -129,55 +76,15 @@ impl Context<'_> {
         };
         if number == LAN_CHANNEL { Ok(()) } else { Err(CompletionCode::INVALID_FIELD) }
     }
-}
 
-type Handler = fn(&mut Context<'_>, &[u8], &mut Reply) -> Result<(), CompletionCode>;
-
-/// One command.
-pub(crate) struct Row {
-    /// Network function, even.
-    pub(crate) netfn: u8,
-    /// Command number.
-    pub(crate) command: u8,
-    /// Its name in the specification.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever reads the table"))]
-    pub(crate) name: &'static str,
-    /// The level that it needs; `None`: none, and no session either.
-    pub(crate) privilege: Option<Privilege>,
-    /// How much data a request can have.
-    lengths: RangeInclusive<usize>,
-    /// Whether it changes anything, so that a retransmission must not run it again.
-    pub(crate) mutates: bool,
-    handler: Handler,
-}
-
-/// The row of a command that changes nothing.
-const fn get(
-    netfn: u8,
-    command: u8,
-    name: &'static str,
-    privilege: Option<Privilege>,
-    lengths: RangeInclusive<usize>,
-    handler: Handler,
-) -> Row {
-    Row { netfn, command, name, privilege, lengths, mutates: false, handler }
-}
-
-/// The row of a command that changes something.
-const fn set(
-    netfn: u8,
-    command: u8,
-    name: &'static str,
-    privilege: Option<Privilege>,
-    lengths: RangeInclusive<usize>,
-    handler: Handler,
-) -> Row {
-    Row { netfn, command, name, privilege, lengths, mutates: true, handler }
-}
-
-/// The row of a command.
-pub(crate) fn lookup(netfn: u8, command: u8) -> Option<&'static Row> {
-    TABLE.iter().find(|row| (row.netfn, row.command) == (netfn, command))
+    /// Whether the command can come by this channel.
+    fn reaches(&self, row: &Row) -> bool {
+        match row.channels {
+            Channels::Any => true,
+            Channels::Lan => self.channel != SYSTEM_INTERFACE,
+            Channels::SystemInterface => self.channel == SYSTEM_INTERFACE,
+        }
+    }
 }
 
 /// Runs a command.
@@ -193,14 +100,23 @@ fn run(context: &mut Context<'_>, request: &Request<'_>, reply: &mut Reply) -> R
     if request.lun != 0 {
         return Err(CompletionCode::INVALID_FOR_LUN);
     }
-    let row = lookup(request.netfn, request.command).ok_or(CompletionCode::INVALID_COMMAND)?;
-    if context.privilege() < row.privilege {
+    let row = lookup(request.netfn, request.command, request.data).ok_or(CompletionCode::INVALID_COMMAND)?;
+    if !context.reaches(row) {
+        return Err(CompletionCode::INVALID_COMMAND);
+    }
+    let untrusted = context.channel == SYSTEM_INTERFACE && !context.trusted;
+    if context.privilege() < row.privilege || row.guarded && untrusted {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
-    if !row.lengths.contains(&request.data.len()) {
+    let mut data = request.data;
+    if let Some(body) = row.group {
+        data = data.get(1..).unwrap_or_default();
+        reply.put(&[body]);
+    }
+    if !row.lengths.contains(&data.len()) {
         return Err(CompletionCode::INVALID_LENGTH);
     }
-    (row.handler)(context, request.data, reply)
+    (row.handler)(context, data, reply)
 }
 
 #[cfg(test)]

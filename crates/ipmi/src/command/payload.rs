@@ -164,7 +164,7 @@ pub(super) fn get_version(context: &mut Context<'_>, data: &[u8], reply: &mut Re
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{APP, SYSTEM_INTERFACE, tests::Bench},
+        super::{SYSTEM_INTERFACE, table::APP, tests::Bench},
         *,
     };
 

@@ -143,7 +143,7 @@ fn put_info(reply: &mut Reply, session: &SessionFacts) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{APP, SYSTEM_INTERFACE, tests::Bench},
+        super::{SYSTEM_INTERFACE, table::APP, tests::Bench},
         *,
     };
 

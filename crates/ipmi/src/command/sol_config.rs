@@ -89,7 +89,7 @@ pub(super) fn get(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TRANSPORT, tests::Bench};
+    use super::super::{table::TRANSPORT, tests::Bench};
 
     impl Bench {
         fn sol_parameter(&mut self, parameter: u8) -> Vec<u8> {

@@ -37,7 +37,7 @@ pub(super) fn get_access(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{APP, tests::Bench};
+    use super::super::{table::APP, tests::Bench};
 
     #[test]
     fn access_tells_who_may_log_in_and_how_high() {

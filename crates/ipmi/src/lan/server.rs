@@ -222,7 +222,7 @@ impl Server {
         request: &message::Request<'_>,
         bmc: &mut Bmc,
     ) -> Result<Reply, Dropped> {
-        let row = command::lookup(request.netfn, request.command);
+        let row = command::lookup(request.netfn, request.command, request.data);
         let needs_v15 = matches!((request.netfn, request.command), GET_SESSION_CHALLENGE | ACTIVATE_SESSION);
         if row.is_none_or(|row| row.privilege.is_some()) || needs_v15 && !bmc.lan.v15 {
             return Err(Dropped::SessionRequired);
@@ -250,7 +250,8 @@ impl Server {
         request: &message::Request<'_>,
         bmc: &mut Bmc,
     ) -> Answer {
-        let mutates = command::lookup(request.netfn, request.command).is_some_and(|row| row.mutates);
+        let mutates =
+            command::lookup(request.netfn, request.command, request.data).is_some_and(|row| row.mutates);
         let fingerprint = mutates.then(|| Fingerprint::of(request));
         if let Some(reply) = fingerprint
             .and_then(|fingerprint| self.sessions.active.get(slot)?.last_answer.recall(now, fingerprint))
@@ -288,7 +289,7 @@ impl Server {
             closing: false,
             activated: None,
         };
-        let mut context = Context { now, bmc, channel: LAN_CHANNEL, port: &mut view };
+        let mut context = Context { now, bmc, channel: LAN_CHANNEL, trusted: true, port: &mut view };
         let request =
             Request { netfn: request.netfn, lun: request.lun, command: request.command, data: request.data };
         let reply = command::dispatch(&mut context, &request);

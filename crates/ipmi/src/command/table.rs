@@ -1,0 +1,199 @@
+//! THE table of commands. One row is all that there is to know about a command beside what it does.
+//!
+//! A new command is a row here, and a handler in the file of its noun.
+
+use std::ops::RangeInclusive;
+
+use bmc::Privilege;
+
+use super::{Context, boot_options, channel, chassis, device, guid, payload, session, sol_config, user};
+use crate::{CompletionCode, Reply};
+
+pub(super) const CHASSIS: u8 = 0x00;
+pub(super) const APP: u8 = 0x06;
+pub(super) const TRANSPORT: u8 = 0x0c;
+/// Commands of other bodies: the first byte of data says whose (§5.1).
+pub(super) const GROUP_EXTENSION: u8 = 0x2c;
+
+/// No session either.
+const ANYONE: Option<Privilege> = None;
+const CALLBACK: Option<Privilege> = Some(Privilege::Callback);
+const USER: Option<Privilege> = Some(Privilege::User);
+const OPERATOR: Option<Privilege> = Some(Privilege::Operator);
+const ADMIN: Option<Privilege> = Some(Privilege::Administrator);
+
+/// All commands.
+pub static TABLE: &[Row] = &[
+    // Chassis (§28)
+    get(CHASSIS, 0x00, "28.1", "Get Chassis Capabilities", USER, 0..=0, chassis::get_capabilities),
+    get(CHASSIS, 0x01, "28.2", "Get Chassis Status", USER, 0..=0, chassis::get_status),
+    set(CHASSIS, 0x02, "28.3", "Chassis Control", OPERATOR, 1..=1, chassis::control),
+    set(CHASSIS, 0x04, "28.5", "Chassis Identify", OPERATOR, 0..=2, chassis::identify),
+    set(CHASSIS, 0x05, "28.7", "Set Chassis Capabilities", ADMIN, 5..=6, chassis::set_capabilities),
+    set(CHASSIS, 0x06, "28.8", "Set Power Restore Policy", OPERATOR, 1..=1, chassis::set_restore_policy),
+    get(CHASSIS, 0x07, "28.11", "Get System Restart Cause", USER, 0..=0, chassis::get_restart_cause),
+    set(CHASSIS, 0x08, "28.12", "Set System Boot Options", OPERATOR, 1..=18, boot_options::set),
+    get(CHASSIS, 0x09, "28.13", "Get System Boot Options", OPERATOR, 3..=3, boot_options::get),
+    set(CHASSIS, 0x0b, "28.9", "Set Power Cycle Interval", ADMIN, 1..=1, chassis::set_cycle_interval),
+    get(CHASSIS, 0x0f, "28.14", "Get POH Counter", USER, 0..=0, chassis::get_power_on_hours),
+    // App: the device (§20, §22.1)
+    get(APP, 0x01, "20.1", "Get Device ID", USER, 0..=0, device::get_id).shown_by("ipmitool mc info"),
+    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::reset),
+    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::reset),
+    get(APP, 0x04, "20.4", "Get Self Test Results", USER, 0..=0, device::get_self_test),
+    set(APP, 0x06, "20.6", "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state),
+    get(APP, 0x07, "20.7", "Get ACPI Power State", USER, 0..=0, device::get_acpi_power_state),
+    get(APP, 0x08, "20.8", "Get Device GUID", USER, 0..=0, guid::get),
+    set(APP, 0x2e, "22.1", "Set BMC Global Enables", ADMIN, 1..=1, device::set_global_enables),
+    get(APP, 0x2f, "22.2", "Get BMC Global Enables", USER, 0..=0, device::get_global_enables),
+    // App: channels and sessions (§22)
+    get(APP, 0x37, "22.14", "Get System GUID", ANYONE, 0..=0, guid::get),
+    get(
+        APP,
+        0x38,
+        "22.13",
+        "Get Channel Authentication Capabilities",
+        ANYONE,
+        2..=2,
+        channel::get_authentication,
+    ),
+    set(APP, 0x39, "22.16", "Get Session Challenge", ANYONE, 17..=17, session::get_challenge).lan_only(),
+    set(APP, 0x3a, "22.17", "Activate Session", ANYONE, 22..=22, session::activate).lan_only(),
+    set(APP, 0x3b, "22.18", "Set Session Privilege Level", USER, 1..=1, session::set_privilege),
+    set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close),
+    get(APP, 0x3d, "22.20", "Get Session Info", USER, 1..=5, session::get_info),
+    get(APP, 0x42, "22.24", "Get Channel Info", USER, 1..=1, channel::get_info),
+    get(APP, 0x44, "22.27", "Get User Access", OPERATOR, 2..=2, user::get_access),
+    get(APP, 0x54, "22.15", "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites),
+    // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
+    set(APP, 0x48, "24.1", "Activate Payload", USER, 6..=6, payload::activate),
+    set(APP, 0x49, "24.2", "Deactivate Payload", USER, 6..=6, payload::deactivate),
+    get(APP, 0x4a, "24.4", "Get Payload Activation Status", USER, 1..=1, payload::get_status),
+    get(APP, 0x4b, "24.5", "Get Payload Instance Info", USER, 2..=2, payload::get_instance),
+    get(APP, 0x4e, "24.8", "Get Channel Payload Support", USER, 1..=1, payload::get_support),
+    get(APP, 0x4f, "24.9", "Get Channel Payload Version", USER, 2..=2, payload::get_version),
+    // Transport: SOL (§26)
+    set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set).guarded(),
+    get(TRANSPORT, 0x22, "26.3", "Get SOL Configuration Parameters", USER, 4..=4, sol_config::get),
+];
+
+/// What a row's command is carried out by. It gets the data of a request whose length is one of the row's,
+/// without the defining body of a group extension.
+pub(super) type Handler = fn(&mut Context<'_>, &[u8], &mut Reply) -> Result<(), CompletionCode>;
+
+/// By which channels a command can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// All.
+    Any,
+    /// The LAN channel alone: what is about the session that it comes by.
+    Lan,
+    /// The system interface alone: what only the guest's own driver has a use for.
+    SystemInterface,
+}
+
+/// One command.
+#[derive(Debug)]
+pub struct Row {
+    /// Network function, even.
+    pub netfn: u8,
+    /// The defining body, of a command of the group extension.
+    pub group: Option<u8>,
+    /// Command number.
+    pub command: u8,
+    /// The section of the specification that has it.
+    pub section: &'static str,
+    /// Its name there.
+    pub name: &'static str,
+    /// The level that it needs; `None`: none, and no session either.
+    pub privilege: Option<Privilege>,
+    /// By which channels it can come.
+    pub channels: Channels,
+    /// Whether a guest that is not trusted is refused it (VM_IPMI_TRUST=restricted).
+    pub guarded: bool,
+    /// What shows that it works: the command line of a client that sends it, or the name of a test.
+    pub shown_by: &'static str,
+    /// How much data a request can have.
+    pub(super) lengths: RangeInclusive<usize>,
+    /// Whether it changes anything, so that a retransmission must not run it again.
+    pub(crate) mutates: bool,
+    pub(super) handler: Handler,
+}
+
+impl Row {
+    /// Makes it a command of another body than IPMI's.
+    #[expect(dead_code, reason = "DCMI comes next")]
+    const fn of(mut self, body: u8) -> Self {
+        self.group = Some(body);
+        self
+    }
+
+    const fn lan_only(mut self) -> Self {
+        self.channels = Channels::Lan;
+        self
+    }
+
+    #[expect(dead_code, reason = "messages come next")]
+    const fn in_band_only(mut self) -> Self {
+        self.channels = Channels::SystemInterface;
+        self
+    }
+
+    /// It changes users, the network or the firmware's settings, which a guest may not be trusted with.
+    const fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
+    const fn shown_by(mut self, what: &'static str) -> Self {
+        self.shown_by = what;
+        self
+    }
+}
+
+/// The row of a command that changes nothing.
+const fn get(
+    netfn: u8,
+    command: u8,
+    section: &'static str,
+    name: &'static str,
+    privilege: Option<Privilege>,
+    lengths: RangeInclusive<usize>,
+    handler: Handler,
+) -> Row {
+    Row {
+        netfn,
+        group: None,
+        command,
+        section,
+        name,
+        privilege,
+        channels: Channels::Any,
+        guarded: false,
+        shown_by: "",
+        lengths,
+        mutates: false,
+        handler,
+    }
+}
+
+/// The row of a command that changes something.
+const fn set(
+    netfn: u8,
+    command: u8,
+    section: &'static str,
+    name: &'static str,
+    privilege: Option<Privilege>,
+    lengths: RangeInclusive<usize>,
+    handler: Handler,
+) -> Row {
+    let mut row = get(netfn, command, section, name, privilege, lengths, handler);
+    row.mutates = true;
+    row
+}
+
+/// The row of a command. `data` tells commands of a group extension apart.
+pub(crate) fn lookup(netfn: u8, command: u8, data: &[u8]) -> Option<&'static Row> {
+    let group = if netfn == GROUP_EXTENSION { Some(*data.first()?) } else { None };
+    TABLE.iter().find(|row| (row.netfn, row.group, row.command) == (netfn, group, command))
+}
