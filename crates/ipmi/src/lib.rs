@@ -18,6 +18,6 @@ mod message;
 pub mod sol;
 pub mod wire;
 
-pub use command::{Channels, Row, TABLE};
+pub use command::{Channels, Ran, Row, TABLE, reference};
 pub use completion::CompletionCode;
 pub use message::{Reply, Request};

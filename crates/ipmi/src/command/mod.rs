@@ -19,6 +19,8 @@ mod device;
 mod guid;
 mod payload;
 mod port;
+mod ran;
+mod reference;
 mod session;
 mod sol_config;
 mod table;
@@ -28,6 +30,8 @@ use std::time::Instant;
 
 use bmc::{Bmc, Privilege, Requester};
 pub(crate) use port::{SessionFacts, SessionPort, SessionRef, SolActivation, SolRequest};
+pub use ran::Ran;
+pub use reference::reference;
 pub(crate) use table::lookup;
 pub use table::{Channels, Row, TABLE};
 

@@ -25,29 +25,46 @@ const ADMIN: Option<Privilege> = Some(Privilege::Administrator);
 /// All commands.
 pub static TABLE: &[Row] = &[
     // Chassis (§28)
-    get(CHASSIS, 0x00, "28.1", "Get Chassis Capabilities", USER, 0..=0, chassis::get_capabilities),
-    get(CHASSIS, 0x01, "28.2", "Get Chassis Status", USER, 0..=0, chassis::get_status),
-    set(CHASSIS, 0x02, "28.3", "Chassis Control", OPERATOR, 1..=1, chassis::control),
-    set(CHASSIS, 0x04, "28.5", "Chassis Identify", OPERATOR, 0..=2, chassis::identify),
-    set(CHASSIS, 0x05, "28.7", "Set Chassis Capabilities", ADMIN, 5..=6, chassis::set_capabilities),
-    set(CHASSIS, 0x06, "28.8", "Set Power Restore Policy", OPERATOR, 1..=1, chassis::set_restore_policy),
-    get(CHASSIS, 0x07, "28.11", "Get System Restart Cause", USER, 0..=0, chassis::get_restart_cause),
-    set(CHASSIS, 0x08, "28.12", "Set System Boot Options", OPERATOR, 1..=18, boot_options::set),
-    get(CHASSIS, 0x09, "28.13", "Get System Boot Options", OPERATOR, 3..=3, boot_options::get),
-    set(CHASSIS, 0x0b, "28.9", "Set Power Cycle Interval", ADMIN, 1..=1, chassis::set_cycle_interval),
-    get(CHASSIS, 0x0f, "28.14", "Get POH Counter", USER, 0..=0, chassis::get_power_on_hours),
+    get(CHASSIS, 0x00, "28.1", "Get Chassis Capabilities", USER, 0..=0, chassis::get_capabilities)
+        .shown_by("ipmi-chassis --get-chassis-capabilities"),
+    get(CHASSIS, 0x01, "28.2", "Get Chassis Status", USER, 0..=0, chassis::get_status)
+        .shown_by("ipmitool chassis status"),
+    set(CHASSIS, 0x02, "28.3", "Chassis Control", OPERATOR, 1..=1, chassis::control)
+        .shown_by("ipmitool chassis power on"),
+    set(CHASSIS, 0x04, "28.5", "Chassis Identify", OPERATOR, 0..=2, chassis::identify)
+        .shown_by("ipmitool chassis identify"),
+    set(CHASSIS, 0x05, "28.7", "Set Chassis Capabilities", ADMIN, 5..=6, chassis::set_capabilities)
+        .shown_by("ipmitool raw 0x00 0x05 0x00 0x20 0x20 0x20 0x20"),
+    set(CHASSIS, 0x06, "28.8", "Set Power Restore Policy", OPERATOR, 1..=1, chassis::set_restore_policy)
+        .shown_by("ipmitool chassis policy list"),
+    get(CHASSIS, 0x07, "28.11", "Get System Restart Cause", USER, 0..=0, chassis::get_restart_cause)
+        .shown_by("ipmitool chassis restart_cause"),
+    set(CHASSIS, 0x08, "28.12", "Set System Boot Options", OPERATOR, 1..=18, boot_options::set)
+        .shown_by("ipmitool chassis bootdev pxe"),
+    get(CHASSIS, 0x09, "28.13", "Get System Boot Options", OPERATOR, 3..=3, boot_options::get)
+        .shown_by("ipmitool chassis bootparam get 5"),
+    set(CHASSIS, 0x0b, "28.9", "Set Power Cycle Interval", ADMIN, 1..=1, chassis::set_cycle_interval)
+        .shown_by("ipmi-chassis --set-power-cycle-interval=5"),
+    get(CHASSIS, 0x0f, "28.14", "Get POH Counter", USER, 0..=0, chassis::get_power_on_hours)
+        .shown_by("ipmitool chassis poh"),
     // App: the device (§20, §22.1)
     get(APP, 0x01, "20.1", "Get Device ID", USER, 0..=0, device::get_id).shown_by("ipmitool mc info"),
-    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::reset),
-    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::reset),
-    get(APP, 0x04, "20.4", "Get Self Test Results", USER, 0..=0, device::get_self_test),
-    set(APP, 0x06, "20.6", "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state),
-    get(APP, 0x07, "20.7", "Get ACPI Power State", USER, 0..=0, device::get_acpi_power_state),
-    get(APP, 0x08, "20.8", "Get Device GUID", USER, 0..=0, guid::get),
-    set(APP, 0x2e, "22.1", "Set BMC Global Enables", ADMIN, 1..=1, device::set_global_enables),
-    get(APP, 0x2f, "22.2", "Get BMC Global Enables", USER, 0..=0, device::get_global_enables),
+    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::reset).shown_by("ipmitool mc reset cold"),
+    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::reset).shown_by("ipmitool mc reset warm"),
+    get(APP, 0x04, "20.4", "Get Self Test Results", USER, 0..=0, device::get_self_test)
+        .shown_by("ipmitool mc selftest"),
+    set(APP, 0x06, "20.6", "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state)
+        .shown_by("ipmitool raw 0x06 0x06 0x80 0x80"),
+    get(APP, 0x07, "20.7", "Get ACPI Power State", USER, 0..=0, device::get_acpi_power_state)
+        .shown_by("bmc-device --get-acpi-power-state"),
+    get(APP, 0x08, "20.8", "Get Device GUID", USER, 0..=0, guid::get).shown_by("bmc-info --get-device-guid"),
+    set(APP, 0x2e, "22.1", "Set BMC Global Enables", ADMIN, 1..=1, device::set_global_enables)
+        .shown_by("ipmitool mc setenables event_msg=on"),
+    get(APP, 0x2f, "22.2", "Get BMC Global Enables", USER, 0..=0, device::get_global_enables)
+        .shown_by("ipmitool mc getenables"),
     // App: channels and sessions (§22)
-    get(APP, 0x37, "22.14", "Get System GUID", ANYONE, 0..=0, guid::get),
+    get(APP, 0x37, "22.14", "Get System GUID", ANYONE, 0..=0, guid::get)
+        .shown_by("bmc-info --get-system-guid"),
     get(
         APP,
         0x38,
@@ -56,25 +73,44 @@ pub static TABLE: &[Row] = &[
         ANYONE,
         2..=2,
         channel::get_authentication,
-    ),
-    set(APP, 0x39, "22.16", "Get Session Challenge", ANYONE, 17..=17, session::get_challenge).lan_only(),
-    set(APP, 0x3a, "22.17", "Activate Session", ANYONE, 22..=22, session::activate).lan_only(),
-    set(APP, 0x3b, "22.18", "Set Session Privilege Level", USER, 1..=1, session::set_privilege),
-    set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close),
-    get(APP, 0x3d, "22.20", "Get Session Info", USER, 1..=5, session::get_info),
-    get(APP, 0x42, "22.24", "Get Channel Info", USER, 1..=1, channel::get_info),
-    get(APP, 0x44, "22.27", "Get User Access", OPERATOR, 2..=2, user::get_access),
-    get(APP, 0x54, "22.15", "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites),
+    )
+    .shown_by("ipmitool mc info"),
+    set(APP, 0x39, "22.16", "Get Session Challenge", ANYONE, 17..=17, session::get_challenge)
+        .lan_only()
+        .shown_by("test: ipmi_1_5_is_spoken_where_it_is_asked_for"),
+    set(APP, 0x3a, "22.17", "Activate Session", ANYONE, 22..=22, session::activate)
+        .lan_only()
+        .shown_by("test: ipmi_1_5_is_spoken_where_it_is_asked_for"),
+    set(APP, 0x3b, "22.18", "Set Session Privilege Level", USER, 1..=1, session::set_privilege)
+        .shown_by("ipmitool mc info"),
+    set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close).shown_by("ipmitool mc info"),
+    get(APP, 0x3d, "22.20", "Get Session Info", USER, 1..=5, session::get_info)
+        .shown_by("ipmitool session info active"),
+    get(APP, 0x42, "22.24", "Get Channel Info", USER, 1..=1, channel::get_info)
+        .shown_by("ipmitool channel info"),
+    get(APP, 0x44, "22.27", "Get User Access", OPERATOR, 2..=2, user::get_access)
+        .shown_by("ipmitool user list"),
+    get(APP, 0x54, "22.15", "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites)
+        .shown_by("ipmitool mc info"),
     // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
-    set(APP, 0x48, "24.1", "Activate Payload", USER, 6..=6, payload::activate),
-    set(APP, 0x49, "24.2", "Deactivate Payload", USER, 6..=6, payload::deactivate),
-    get(APP, 0x4a, "24.4", "Get Payload Activation Status", USER, 1..=1, payload::get_status),
-    get(APP, 0x4b, "24.5", "Get Payload Instance Info", USER, 2..=2, payload::get_instance),
-    get(APP, 0x4e, "24.8", "Get Channel Payload Support", USER, 1..=1, payload::get_support),
-    get(APP, 0x4f, "24.9", "Get Channel Payload Version", USER, 2..=2, payload::get_version),
+    set(APP, 0x48, "24.1", "Activate Payload", USER, 6..=6, payload::activate)
+        .shown_by("test: one_sol_session_shows_every_byte_from_the_first_on"),
+    set(APP, 0x49, "24.2", "Deactivate Payload", USER, 6..=6, payload::deactivate)
+        .shown_by("ipmitool sol deactivate -> 80"),
+    get(APP, 0x4a, "24.4", "Get Payload Activation Status", USER, 1..=1, payload::get_status)
+        .shown_by("ipmitool raw 0x06 0x4a 0x01"),
+    get(APP, 0x4b, "24.5", "Get Payload Instance Info", USER, 2..=2, payload::get_instance)
+        .shown_by("ipmitool raw 0x06 0x4b 0x01 0x01"),
+    get(APP, 0x4e, "24.8", "Get Channel Payload Support", USER, 1..=1, payload::get_support)
+        .shown_by("ipmitool raw 0x06 0x4e 0x0e"),
+    get(APP, 0x4f, "24.9", "Get Channel Payload Version", USER, 2..=2, payload::get_version)
+        .shown_by("ipmitool raw 0x06 0x4f 0x0e 0x01"),
     // Transport: SOL (§26)
-    set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set).guarded(),
-    get(TRANSPORT, 0x22, "26.3", "Get SOL Configuration Parameters", USER, 4..=4, sol_config::get),
+    set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set)
+        .guarded()
+        .shown_by("ipmitool sol set enabled true 1"),
+    get(TRANSPORT, 0x22, "26.3", "Get SOL Configuration Parameters", USER, 4..=4, sol_config::get)
+        .shown_by("ipmitool sol info 1"),
 ];
 
 /// What a row's command is carried out by. It gets the data of a request whose length is one of the row's,

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Reply, Request,
-    command::{self, Context, LAN_CHANNEL},
+    command::{self, Context, LAN_CHANNEL, Ran},
     sol::SolInput,
     wire::{
         asf::Ping,
@@ -72,6 +72,7 @@ pub struct Server {
     /// heard from since; never too late.
     wake: Option<Instant>,
     last_drop: Option<Dropped>,
+    last_command: Option<Ran>,
     /// The message of a reply whose wrapper has to know it whole.
     pub(super) scratch: Vec<u8>,
 }
@@ -92,6 +93,7 @@ impl Server {
             throttle: Throttle::default(),
             wake: None,
             last_drop: None,
+            last_command: None,
             scratch: Vec::new(),
         }
     }
@@ -109,6 +111,7 @@ impl Server {
         out: &mut Vec<u8>,
     ) -> bool {
         out.clear();
+        self.last_command = None;
         self.last_drop = self.receive(now, route, datagram, bmc, out).err();
         if self.last_drop.is_some() {
             out.clear();
@@ -119,6 +122,11 @@ impl Server {
     /// Why the last datagram was dropped, if it was: for a log of the finest level.
     pub fn last_drop(&self) -> Option<Dropped> {
         self.last_drop
+    }
+
+    /// The command that the last datagram had run, if it had any.
+    pub fn last_command(&self) -> Option<Ran> {
+        self.last_command
     }
 
     /// How many sessions are active.
@@ -293,6 +301,7 @@ impl Server {
         let request =
             Request { netfn: request.netfn, lun: request.lun, command: request.command, data: request.data };
         let reply = command::dispatch(&mut context, &request);
+        self.last_command = Some(Ran::new(&request, &reply));
         (reply, take(&view))
     }
 

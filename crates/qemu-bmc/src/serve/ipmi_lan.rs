@@ -202,6 +202,12 @@ impl Door {
             if answered {
                 self.send(route);
             }
+            if let Some(command) = self.server.last_command() {
+                tracing::debug!(%peer, "{command}");
+            }
+            if let Some(why) = self.server.last_drop() {
+                tracing::trace!(%peer, "dropped a datagram: {why:?}");
+            }
             self.pump_console();
             self.transmit();
         }
