@@ -18,6 +18,8 @@ impl CompletionCode {
     pub const INVALID_FOR_LUN: Self = Self(0xc2);
     /// Out of space.
     pub const OUT_OF_SPACE: Self = Self(0xc4);
+    /// Request data truncated.
+    pub const REQUEST_TRUNCATED: Self = Self(0xc6);
     /// Request data length invalid.
     pub const INVALID_LENGTH: Self = Self(0xc7);
     /// Parameter out of range.
