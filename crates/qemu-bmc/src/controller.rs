@@ -13,6 +13,7 @@ use std::{
 };
 
 use bmc::{Bmc, Event, HostPower, Severity};
+use ipmi::inband::Signals;
 use tokio::sync::{Notify, watch};
 
 use crate::{chain, os::atomic_file, store::Store};
@@ -31,6 +32,7 @@ pub(crate) struct Controller {
     intents: Notify,
     unsaved: Notify,
     power: watch::Sender<HostPower>,
+    signals: watch::Sender<Signals>,
     deadline: Notify,
     store: Store,
     power_state_file: PathBuf,
@@ -47,6 +49,7 @@ impl Controller {
             intents: Notify::new(),
             unsaved: Notify::new(),
             power: watch::Sender::new(HostPower::Off),
+            signals: watch::Sender::new(Signals::default()),
             deadline: Notify::new(),
             store,
             power_state_file,
@@ -64,7 +67,7 @@ impl Controller {
         let before = bmc.next_timeout();
         let result = use_it(&mut bmc);
         let (events, intents) = (bmc.take_events(), bmc.has_intent());
-        let power = bmc.host_power();
+        let (power, signals) = (bmc.host_power(), Signals::of(&bmc));
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
         let unsaved = bmc.take_unsaved();
@@ -92,6 +95,7 @@ impl Controller {
             self.deadline.notify_one();
         }
         self.power.send_if_modified(|shown| std::mem::replace(shown, power) != power);
+        self.signals.send_if_modified(|shown| std::mem::replace(shown, signals) != signals);
         result
     }
 
@@ -134,6 +138,11 @@ impl Controller {
     /// Whether the machine is on, to watch.
     pub(crate) fn power(&self) -> watch::Receiver<HostPower> {
         self.power.subscribe()
+    }
+
+    /// What the guest's own interface has to show, to watch.
+    pub(crate) fn signals(&self) -> watch::Receiver<Signals> {
+        self.signals.subscribe()
     }
 
     /// Waits until the model wants something done. One task waits: the machine's driver.

@@ -35,6 +35,7 @@ use crate::{
     os::life::Life,
     serve::{
         control::{self, Control},
+        ipmi_inband,
         ipmi_lan::Door,
         serial_tcp,
         vnc::{self, HostScreen, VncSettings},
@@ -104,6 +105,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
 
     let console = Console::new();
     let (serial, connections) = mpsc::unbounded_channel();
+    let (inband_out, inband) = mpsc::unbounded_channel();
     let (orders_out, orders) = mpsc::channel(64);
     let (stop_out, stop) = watch::channel(Stop::No);
     let (screen_out, screen) = watch::channel(HostScreen::Off);
@@ -130,8 +132,11 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let local =
         Control { controller: Arc::clone(&controller), console: Arc::clone(&console), ipmi: ipmi.clone() };
     tasks.spawn(local.serve(control_listener));
-    let (close_door, closing) = oneshot::channel();
+    let (close_lan, closing) = oneshot::channel();
     let mut lan = tokio::spawn(door.serve(closing));
+    let (close_inband, closing) = oneshot::channel();
+    let door = ipmi_inband::Door::new(inband_config(&plan, &ipmi), Arc::clone(&controller));
+    let mut in_band = tokio::spawn(door.serve(inband, closing));
     let hub = Arc::clone(&console).run(connections, sinks(&plan));
     tasks.spawn(async move {
         hub.await;
@@ -152,6 +157,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         times: plan.times,
         console,
         serial,
+        ipmi: inband_out,
         screen: screen_out,
         orders,
         stop,
@@ -175,14 +181,17 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
             },
             Some(Err(failed)) = tasks.join_next() => break failure(&failed),
             Err(failed) = &mut lan => break failure(&failed),
+            Err(failed) = &mut in_band => break failure(&failed),
         }
     };
     if end == End::Restart {
         tokio::time::sleep(FAREWELL).await;
     }
     // Nobody is told if the task that would tell has failed.
-    if close_door.send(()).is_ok() {
-        let _ = tokio::time::timeout(FAREWELL, lan).await;
+    for (close, task) in [(close_lan, lan), (close_inband, in_band)] {
+        if close.send(()).is_ok() {
+            let _ = tokio::time::timeout(FAREWELL, task).await;
+        }
     }
     Ok((end, life))
 }
@@ -207,6 +216,14 @@ fn users(plan: &ControllerPlan) -> anyhow::Result<Users> {
 
 fn lan(plan: &ControllerPlan) -> Lan {
     Lan { cipher_suites: plan.cipher_suites.clone(), kg: plan.kg.clone(), v15: plan.v15, ..Lan::default() }
+}
+
+fn inband_config(plan: &Plan, lan: &[SocketAddr]) -> ipmi::inband::Config {
+    let bound = lan.first().map_or(plan.lan.port, SocketAddr::port);
+    ipmi::inband::Config {
+        trusted: plan.controller.guest_trusted,
+        sol_port: plan.lan.advertised_port.unwrap_or(bound),
+    }
 }
 
 fn random_seed() -> Result<[u8; 32], getrandom::Error> {

@@ -112,6 +112,7 @@ impl Reader<'_> {
         let boot = self.get(&settings::VM_BOOT);
         let firmware = self.get(&settings::VM_BOOT_MODE);
         let menu_timeout = self.get(&settings::VM_BOOT_MENU_TIMEOUT);
+        let ipmi = self.get(&settings::VM_IPMI);
         let networks = self.networks();
         let kvm = self.get(&settings::ENABLE_KVM);
         let qemu_binary = self.get(&settings::QEMU_BINARY);
@@ -129,6 +130,7 @@ impl Reader<'_> {
             boot: boot?,
             firmware: firmware?,
             menu_timeout: menu_timeout?,
+            ipmi: ipmi?,
             kvm: kvm?,
             networks: networks?,
             extra_args: extra_args?,
@@ -189,6 +191,7 @@ impl Reader<'_> {
         let kg = self.get(&settings::IPMI_KG);
         let cipher_suites = self.get(&settings::IPMI_CIPHER_SUITES);
         let v15 = self.get(&settings::IPMI_LAN15);
+        let guest_trusted = self.get(&settings::VM_IPMI_TRUST);
         if v15 == Some(true) {
             self.warn("IPMI 1.5 sessions are accepted: what they carry can be read on the way (IPMI_LAN15)");
         }
@@ -201,7 +204,13 @@ impl Reader<'_> {
         });
         let users: Vec<_> = std::iter::once(first).chain(more_users).collect::<Option<_>>()?;
         self.check_users(&users);
-        Some(ControllerPlan { users, kg: kg?, cipher_suites: cipher_suites?, v15: v15? })
+        Some(ControllerPlan {
+            users,
+            kg: kg?,
+            cipher_suites: cipher_suites?,
+            v15: v15?,
+            guest_trusted: guest_trusted?,
+        })
     }
 
     fn user(&mut self, texts: &Texts) -> Option<UserPlan> {

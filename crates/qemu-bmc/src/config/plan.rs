@@ -51,6 +51,8 @@ pub(crate) struct MachinePlan {
     pub(crate) boot: BootOrder,
     /// Which firmware the guest has.
     pub(crate) firmware: Firmware,
+    /// The guest's interface to its BMC, if it is to have one.
+    pub(crate) ipmi: Option<SystemInterface>,
     /// How long the firmware shows its boot menu, if at all; below 65.536 s, QEMU's limit.
     pub(crate) menu_timeout: Option<Duration>,
     /// Whether to try KVM.
@@ -106,6 +108,21 @@ pub(crate) enum Firmware {
     Uefi,
 }
 
+/// The guest's interface to its BMC (IPMI 2.0 §9 to §12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SystemInterface {
+    /// Keyboard controller style, on the ISA bus.
+    Kcs,
+    /// Block transfer, on the ISA bus.
+    Bt,
+    /// Keyboard controller style, on the PCI bus.
+    PciKcs,
+    /// Block transfer, on the PCI bus.
+    PciBt,
+    /// SMBus.
+    Ssif,
+}
+
 /// Which of the container's interfaces are the guest's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Networks {
@@ -139,6 +156,8 @@ pub(crate) struct ControllerPlan {
     pub(crate) cipher_suites: Vec<u8>,
     /// Whether IPMI 1.5 sessions are accepted.
     pub(crate) v15: bool,
+    /// Whether the guest may change users, the LAN and the firmware's settings.
+    pub(crate) guest_trusted: bool,
 }
 
 /// A user as configured.

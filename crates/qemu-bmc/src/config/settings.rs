@@ -9,7 +9,7 @@ use bmc::{KgKey, Password, Secret};
 use uuid::Uuid;
 
 use super::{
-    plan::{BootOrder, ConsoleLog, Cpus, Firmware, Networks, SoftTimeoutAction},
+    plan::{BootOrder, ConsoleLog, Cpus, Firmware, Networks, SoftTimeoutAction, SystemInterface},
     value::{self, Parsed},
 };
 
@@ -153,6 +153,14 @@ settings! {
     VM_BOOT_MENU_TIMEOUT: Option<Duration> = Setting::new(
         "VM_BOOT_MENU_TIMEOUT", "machine.boot_menu_timeout", "0", value::menu_timeout, "milliseconds, 0 to 65535",
         "how long the firmware shows its boot menu; 0 is not at all",
+    );
+    VM_IPMI: Option<SystemInterface> = Setting::new(
+        "VM_IPMI", "machine.ipmi", "kcs", value::system_interface, "kcs, bt, pci-kcs, pci-bt, ssif or none",
+        "the interface by which the guest itself reaches the BMC",
+    );
+    VM_IPMI_TRUST: bool = Setting::new(
+        "VM_IPMI_TRUST", "machine.ipmi_trust", "full", value::guest_trust, "full or restricted",
+        "whether the guest may change the BMC's users, LAN and firmware settings",
     );
     VM_NETWORKS: Networks = Setting::new(
         "VM_NETWORKS", "machine.networks", "auto", value::networks,

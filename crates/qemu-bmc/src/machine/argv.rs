@@ -15,7 +15,7 @@ use super::{
     firmware::FirmwareFiles,
     setup,
 };
-use crate::config::{BootSource, MachinePlan, quoted};
+use crate::config::{BootSource, MachinePlan, SystemInterface, quoted};
 
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub(crate) struct Sockets {
     pub(crate) serial: PathBuf,
     /// A copy of the serial port's output, for a controller that was away for a moment.
     pub(crate) serial_log: PathBuf,
+    /// The BMC's end of the guest's own interface to it.
+    pub(crate) ipmi: PathBuf,
     /// The screen.
     pub(crate) vnc: PathBuf,
     /// QMP for the user's own tools.
@@ -49,6 +51,7 @@ impl Sockets {
             qmp: run_dir.join("bmc-qmp.sock"),
             serial: run_dir.join("bmc-serial.sock"),
             serial_log: run_dir.join("bmc-serial.log"),
+            ipmi: run_dir.join("bmc-ipmi.sock"),
             vnc: run_dir.join("bmc-vnc.sock"),
             user_qmp: user_qmp.to_owned(),
             sercon_port: run_dir.join("bmc-sercon-port"),
@@ -128,6 +131,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-device", "pvpanic,id=pvpanic0"]);
     drives(&mut line, spec);
     line.words(&["-nic", "none"]);
+    if let Some(interface) = plan.ipmi {
+        system_interface(&mut line, interface, &sockets.ipmi);
+    }
 
     line.0.extend(plan.extra_args.iter().map(OsString::from));
     line.0
@@ -149,6 +155,21 @@ fn smbios(line: &mut Line, identity: &Identity, uuid: &str) {
         ],
     );
     line.pair("-smbios", &[Part::Text("type=3,manufacturer=QEMU,serial="), Part::Value(&identity.serial)]);
+}
+
+/// The guest's own way to the BMC. Firmware describes it to the guest, so that it needs no configuration there.
+fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) {
+    line.pair("-chardev", &[Part::Text("socket,id=ipmi0,server=on,wait=off,path="), Part::Path(socket)]);
+    line.words(&["-device", "ipmi-bmc-extern,id=bmc0,chardev=ipmi0"]);
+    let registers = match interface {
+        SystemInterface::Kcs => "isa-ipmi-kcs,id=ipmi-si0,bmc=bmc0",
+        SystemInterface::Bt => "isa-ipmi-bt,id=ipmi-si0,bmc=bmc0",
+        SystemInterface::PciKcs => "pci-ipmi-kcs,id=ipmi-si0,bmc=bmc0",
+        SystemInterface::PciBt => "pci-ipmi-bt,id=ipmi-si0,bmc=bmc0",
+        // The address that is usual for it (IPMI 2.0 §12.2).
+        SystemInterface::Ssif => "smbus-ipmi,id=ipmi-si0,bmc=bmc0,address=0x10",
+    };
+    line.words(&["-device", registers]);
 }
 
 fn firmware(line: &mut Line, spec: &Spec<'_>) {

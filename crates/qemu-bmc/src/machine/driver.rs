@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use super::{
     argv::{Accelerator, Sockets},
     boot,
-    guest::{ANSWER_LIMIT, Guest, Happening, Record},
+    guest::{ANSWER_LIMIT, Adopted, Guest, Happening, Record},
     messages::Messages,
     monitor::{self, Meaning},
     setup,
@@ -32,7 +32,7 @@ use crate::{
     console::{Connection, Console},
     controller::Controller,
     os::children::Ended,
-    serve::vnc::HostScreen,
+    serve::{ipmi_inband::InBand, vnc::HostScreen},
 };
 
 /// How long after a reset the guest's own resets belong to it. SeaBIOS, which finds its memory used, resets
@@ -86,6 +86,8 @@ pub(crate) struct Driver {
     pub(crate) console: Arc<Console>,
     /// Where connections to the serial port go.
     pub(crate) serial: mpsc::UnboundedSender<Connection>,
+    /// Where connections to the guest's own interface go.
+    pub(crate) ipmi: mpsc::UnboundedSender<InBand>,
     pub(crate) screen: watch::Sender<HostScreen>,
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Whether the program was told to stop.
@@ -467,7 +469,7 @@ impl Machine {
         info!("a machine is running already (process {}): it is taken over", process.pid());
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
-        let (mut guest, serial) = Guest::adopt(process, setup, &self.sockets).await;
+        let Adopted { mut guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
         half_started |= guest.has_never_run().await;
         if half_started {
             info!("it was only being started: it is started anew");
@@ -480,6 +482,9 @@ impl Machine {
         if let Some(stream) = serial {
             let connection = Connection { stream, log: self.sockets.serial_log.clone(), resumed: true };
             let _ = self.driver.serial.send(connection);
+        }
+        if let Some(stream) = ipmi {
+            let _ = self.driver.ipmi.send(InBand { stream, resumed: true });
         }
         self.guest = Some(guest);
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));

@@ -139,6 +139,21 @@ struct Monitor {
 pub(crate) struct Started {
     pub(crate) guest: Guest,
     pub(crate) serial: UnixStream,
+    pub(crate) ipmi: Option<UnixStream>,
+}
+
+/// The connections that a new QEMU needs before its guest runs.
+struct Connections {
+    monitor: Monitor,
+    serial: UnixStream,
+    ipmi: Option<UnixStream>,
+}
+
+/// What is left of a machine that an earlier controller started.
+pub(crate) struct Adopted {
+    pub(crate) guest: Guest,
+    pub(crate) serial: Option<UnixStream>,
+    pub(crate) ipmi: Option<UnixStream>,
 }
 
 impl Guest {
@@ -155,8 +170,8 @@ impl Guest {
             let path = path.to_owned();
             move |source| StartError::Prepare { path, source }
         };
-        for leftover in [&sockets.qmp, &sockets.serial, &sockets.vnc, &sockets.user_qmp, &sockets.serial_log]
-        {
+        let Sockets { qmp, serial, serial_log, ipmi, vnc, user_qmp, .. } = sockets;
+        for leftover in [qmp, serial, serial_log, ipmi, vnc, user_qmp] {
             let _ = fs::remove_file(leftover);
         }
         fs::write(&sockets.sercon_port, super::argv::SERCON_PORT).map_err(prepare(&sockets.sercon_port))?;
@@ -176,15 +191,15 @@ impl Guest {
         if connected.is_err() {
             Record::forget(run_dir);
         }
-        let (monitor, serial) = connected?;
-        Ok(Started { guest: Self::new(process, Some(monitor), setup, sockets), serial })
+        let Connections { monitor, serial, ipmi } = connected?;
+        Ok(Started { guest: Self::new(process, Some(monitor), setup, sockets), serial, ipmi })
     }
 
     async fn finish_start(
         process: &Process,
         sockets: &Sockets,
         messages: &Messages,
-    ) -> Result<(Monitor, UnixStream), StartError> {
+    ) -> Result<Connections, StartError> {
         let connected = tokio::select! {
             connected = Self::connect(sockets) => connected,
             ended = process.wait() => return Err(StartError::ended(ended?, messages).await),
@@ -204,17 +219,14 @@ impl Guest {
     }
 
     /// Takes over a machine that runs. Its monitor may be mute: then it can still be switched off.
-    pub(crate) async fn adopt(
-        process: Process,
-        setup: bool,
-        sockets: &Sockets,
-    ) -> (Self, Option<UnixStream>) {
+    pub(crate) async fn adopt(process: Process, setup: bool, sockets: &Sockets) -> Adopted {
         let serial = UnixStream::connect(&sockets.serial).await.ok();
+        let ipmi = UnixStream::connect(&sockets.ipmi).await.ok();
         let mut guest = Self::new(process, None, setup, sockets);
         if let Err(error) = guest.reconnect().await {
             tracing::warn!("the running machine's monitor: {}", chain(&error));
         }
-        (guest, serial)
+        Adopted { guest, serial, ipmi }
     }
 
     fn new(process: Process, monitor: Option<Monitor>, setup: bool, sockets: &Sockets) -> Self {
@@ -231,12 +243,19 @@ impl Guest {
         }
     }
 
-    async fn connect(sockets: &Sockets) -> Result<(Monitor, UnixStream), StartError> {
+    async fn connect(sockets: &Sockets) -> Result<Connections, StartError> {
         let deadline = Instant::now() + START_LIMIT;
         let serial = connect_when_there(&sockets.serial, deadline).await?;
         let qmp = connect_when_there(&sockets.qmp, deadline).await?;
         let session = qmp::negotiate(qmp, deadline.saturating_duration_since(Instant::now())).await?;
-        Ok((Monitor { client: session.client, events: session.events }, serial))
+        // Now that QEMU answers, all its sockets are there; a machine need not have this one.
+        let ipmi = match UnixStream::connect(&sockets.ipmi).await {
+            Ok(stream) => Some(stream),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => return Err(StartError::Deaf { socket: sockets.ipmi.clone() }),
+        };
+        let monitor = Monitor { client: session.client, events: session.events };
+        Ok(Connections { monitor, serial, ipmi })
     }
 
     /// Connects to the monitor again, if there is no connection.

@@ -1,6 +1,7 @@
 //! The doors: one module each for every way in from outside.
 
 pub(crate) mod control;
+pub(crate) mod ipmi_inband;
 pub(crate) mod ipmi_lan;
 pub(crate) mod serial_tcp;
 pub(crate) mod vnc;

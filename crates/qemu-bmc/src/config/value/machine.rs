@@ -50,6 +50,26 @@ pub(in crate::config) fn cpus(text: &str) -> Parsed<Cpus> {
     }
 }
 
+/// The guest's interface to its BMC.
+pub(in crate::config) fn system_interface(text: &str) -> Parsed<Option<SystemInterface>> {
+    choice(
+        text,
+        &[
+            ("kcs", Some(SystemInterface::Kcs)),
+            ("bt", Some(SystemInterface::Bt)),
+            ("pci-kcs", Some(SystemInterface::PciKcs)),
+            ("pci-bt", Some(SystemInterface::PciBt)),
+            ("ssif", Some(SystemInterface::Ssif)),
+            ("none", None),
+        ],
+    )
+}
+
+/// Whether the guest is trusted with the BMC's own settings.
+pub(in crate::config) fn guest_trust(text: &str) -> Parsed<bool> {
+    choice(text, &[("full", true), ("restricted", false)])
+}
+
 /// Boot devices as QEMU's letters, first choice first.
 pub(in crate::config) fn boot_order(text: &str) -> Parsed<BootOrder> {
     let mut order = Vec::new();

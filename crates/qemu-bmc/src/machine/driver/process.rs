@@ -16,7 +16,12 @@ use super::{
     },
     Machine,
 };
-use crate::{chain, config::BootSource, console::Connection, serve::vnc::HostScreen};
+use crate::{
+    chain,
+    config::BootSource,
+    console::Connection,
+    serve::{ipmi_inband::InBand, vnc::HostScreen},
+};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,11 +37,14 @@ impl Machine {
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
         let run_dir = self.driver.paths.run_dir.clone();
-        let Started { mut guest, serial } =
+        let Started { mut guest, serial, ipmi } =
             Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
         // The hub takes it once it has read the last machine's output to the end.
         let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
         let _ = self.driver.serial.send(connection);
+        if let Some(stream) = ipmi {
+            let _ = self.driver.ipmi.send(InBand { stream, resumed: false });
+        }
         let running = async {
             guest.prepare_boot(&order).await?;
             guest.go(choice.generation).await
