@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::{BootFlags, Direction, Fact, PlatformEvent, PowerRequest, Requester, StopReason};
+use crate::{BootFlags, Direction, Fact, FormatError, PlatformEvent, PowerRequest, Requester, StopReason};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +40,11 @@ pub enum Event {
     },
     /// The boot flags lapsed unused (§28.13, parameter 3).
     BootFlagsExpired,
+    /// Labels were changed, and what was written to the FRU device is no inventory that could take them.
+    InventoryUnreadable {
+        /// What is wrong with it.
+        why: FormatError,
+    },
     /// The controller was told to restart itself.
     ControllerRestart {
         /// By whom.
@@ -83,6 +88,7 @@ impl Event {
                 | Fact::Stopped { why: StopReason::Forced },
             )
             | Self::BootFlagsExpired
+            | Self::InventoryUnreadable { .. }
             | Self::LoginFailed { .. }
             | Self::LoginThrottled { .. } => Severity::Warning,
             _ => Severity::Info,
@@ -115,6 +121,12 @@ impl fmt::Display for Event {
             Self::BootFlagsSet { flags, by } => write!(f, "boot device set to {flags} by {by}"),
             Self::BootFlagsExpired => {
                 f.write_str("the boot device override lapsed: no power command came within 60 s")
+            }
+            Self::InventoryUnreadable { why } => {
+                write!(
+                    f,
+                    "what was written as inventory (FRU) stays as it is, without changed settings: {why}"
+                )
             }
             Self::ControllerRestart { by } => write!(f, "controller restart requested by {by}"),
             Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),

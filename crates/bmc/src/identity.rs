@@ -9,6 +9,35 @@ pub struct Identity {
     pub serial: String,
     /// The node's name, as `hostname` or containerlab has it.
     pub name: String,
+    /// What else a sticker says.
+    pub labels: Labels,
+}
+
+/// The version of the product: this program's.
+pub const PRODUCT_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Who made the machine, and what is asked of it in an inventory: up to 63 printable characters each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// Manufacturer of the board and of the product.
+    pub manufacturer: String,
+    /// Name of the board and of the product.
+    pub product: String,
+    /// Part number; empty if there is none.
+    pub part_number: String,
+    /// Asset tag; empty if nobody gave one.
+    pub asset_tag: String,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self {
+            manufacturer: "QEMU".into(),
+            product: "qemu-bmc virtual server".into(),
+            part_number: String::new(),
+            asset_tag: String::new(),
+        }
+    }
 }
 
 impl Identity {
@@ -29,7 +58,7 @@ impl Identity {
         uuid[6] = (uuid[6] & 0x0f) | 0x50;
         uuid[8] = (uuid[8] & 0x3f) | 0x80;
         let serial = uuid[10..].iter().map(|byte| format!("{byte:02X}")).collect();
-        Self { uuid, serial, name: name.to_owned() }
+        Self { uuid, serial, name: name.to_owned(), labels: Labels::default() }
     }
 }
 

@@ -25,6 +25,8 @@ mod chassis;
 mod clock;
 mod event;
 mod fact;
+mod fru;
+mod hex;
 mod identity;
 mod lan;
 mod platform_event;
@@ -49,7 +51,8 @@ pub use chassis::{
 };
 pub use event::{Event, Severity};
 pub use fact::{Fact, ResetBy, StopReason};
-pub use identity::Identity;
+pub use fru::{ASSET_TAG_MAX, AssetTagError, FRU_SIZE, FormatError, Fru};
+pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use lan::{KgKey, Lan};
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
@@ -92,6 +95,7 @@ pub struct Bmc {
     boot: BootOptions,
     chassis: Chassis,
     sol: SolSettings,
+    pub(crate) fru: Fru,
     clock: clock::Clock,
     events: VecDeque<Event>,
     boot_order_stale: bool,
@@ -100,12 +104,13 @@ pub struct Bmc {
     restarting: bool,
     /// Whether the machine was on when it was last known; a start that failed does not change it.
     last_on: bool,
-    unsaved: bool,
+    pub(crate) unsaved: bool,
 }
 
 impl Bmc {
     /// A controller with factory settings whose machine is off.
     pub fn new(identity: Identity, users: Users, lan: Lan) -> Self {
+        let fru = Fru::of(&identity);
         Self {
             identity,
             users,
@@ -115,6 +120,7 @@ impl Bmc {
             boot: BootOptions::default(),
             chassis: Chassis::default(),
             sol: SolSettings::default(),
+            fru,
             clock: clock::Clock::default(),
             events: VecDeque::new(),
             boot_order_stale: false,
@@ -333,6 +339,7 @@ impl Bmc {
             boot: self.boot.to_saved(),
             chassis: self.chassis.to_saved(now),
             sol: self.sol,
+            fru: self.fru.to_saved(),
             was_on: self.last_on,
         }
     }
@@ -343,6 +350,9 @@ impl Bmc {
         self.boot = BootOptions::from_saved(saved.boot);
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
+        if let Err(why) = self.fru.restore(&saved.fru) {
+            self.record(Event::InventoryUnreadable { why });
+        }
         self.last_on = saved.was_on;
     }
 

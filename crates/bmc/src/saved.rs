@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis};
+use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis, fru::SavedFru};
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
 /// that a file of a neighbouring version is read as far as it can be.
@@ -14,6 +14,7 @@ pub struct Saved {
     pub(crate) boot: SavedBoot,
     pub(crate) chassis: SavedChassis,
     pub(crate) sol: SolSettings,
+    pub(crate) fru: SavedFru,
     /// Whether the machine was on.
     pub was_on: bool,
 }

@@ -105,7 +105,7 @@ impl Store {
             let digits = uuid.simple().to_string().to_uppercase();
             format!("QB{}", digits.get(20..).unwrap_or_default())
         });
-        Identity { uuid: *uuid.as_bytes(), serial, name: plan.name.clone() }
+        Identity { uuid: *uuid.as_bytes(), serial, name: plan.name.clone(), labels: plan.labels.clone() }
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     fn plan(name: &str) -> IdentityPlan {
-        IdentityPlan { uuid: None, serial: None, name: name.into() }
+        IdentityPlan { uuid: None, serial: None, name: name.into(), labels: bmc::Labels::default() }
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
         assert_ne!((one.uuid, &one.serial), (two.uuid, &two.serial));
         assert_eq!(uuid::Uuid::from_bytes(one.uuid).get_version_num(), 5);
         let uuid = uuid::Uuid::from_u128(42);
-        let set = IdentityPlan { uuid: Some(uuid), serial: Some("S1".into()), name: "node1".into() };
+        let set = IdentityPlan { uuid: Some(uuid), serial: Some("S1".into()), ..plan("node1") };
         let three = Store::new(tempfile::tempdir().unwrap().path()).identity(&set);
         assert_eq!((three.uuid, three.serial.as_str()), (*uuid.as_bytes(), "S1"));
     }

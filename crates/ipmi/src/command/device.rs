@@ -131,8 +131,12 @@ mod tests {
     fn the_device_id_says_what_is_there() {
         let mut bench = Bench::new();
         let [major, minor, patch] = VERSION;
-        let expected = [0x20, 0x01, major, bcd(minor), 0x02, 0x80, 0, 0, 0, 0, 0, patch, 0, 0, 0];
-        assert_eq!(bench.ok(APP, 0x01, &[]), expected);
+        let said = bench.ok(APP, 0x01, &[]);
+        // What it supports besides a chassis follows from the table.
+        let support = 0x80 | said[5] & 0x0f;
+        assert_ne!(support & 0x08, 0, "there is an inventory");
+        let expected = [0x20, 0x01, major, bcd(minor), 0x02, support, 0, 0, 0, 0, 0, patch, 0, 0, 0];
+        assert_eq!(said, expected);
         let [major, minor, patch] = VERSION;
         assert_eq!(format!("{major}.{minor}.{patch}"), env!("CARGO_PKG_VERSION"));
     }

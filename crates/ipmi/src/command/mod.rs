@@ -16,6 +16,7 @@ mod boot_options;
 mod channel;
 mod chassis;
 mod device;
+mod fru;
 mod guid;
 mod payload;
 mod port;

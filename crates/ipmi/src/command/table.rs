@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 
 use bmc::Privilege;
 
-use super::{Context, boot_options, channel, chassis, device, guid, payload, session, sol_config, user};
+use super::{Context, boot_options, channel, chassis, device, fru, guid, payload, session, sol_config, user};
 use crate::{CompletionCode, Reply};
 
 pub(super) const CHASSIS: u8 = 0x00;
 pub(super) const APP: u8 = 0x06;
+pub(super) const STORAGE: u8 = 0x0a;
 pub(super) const TRANSPORT: u8 = 0x0c;
 /// Commands of other bodies: the first byte of data says whose (§5.1).
 pub(super) const GROUP_EXTENSION: u8 = 0x2c;
@@ -105,6 +106,13 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool raw 0x06 0x4e 0x0e"),
     get(APP, 0x4f, "24.9", "Get Channel Payload Version", USER, 2..=2, payload::get_version)
         .shown_by("ipmitool raw 0x06 0x4f 0x0e 0x01"),
+    // Storage: FRU inventory (§34)
+    get(STORAGE, 0x10, "34.1", "Get FRU Inventory Area Info", USER, 1..=1, fru::get_area_info)
+        .shown_by("ipmitool fru print 0"),
+    get(STORAGE, 0x11, "34.2", "Read FRU Data", USER, 4..=4, fru::read).shown_by("ipmitool fru print 0"),
+    set(STORAGE, 0x12, "34.3", "Write FRU Data", OPERATOR, 4..=250, fru::write)
+        .guarded()
+        .shown_by("ipmitool fru edit 0 field c 0 P-1"),
     // Transport: SOL (§26)
     set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set)
         .guarded()

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bmc::{Password, Privilege, Secret};
+use bmc::{Labels, Password, Privilege, Secret};
 
 use super::{
     ConfigErrors,
@@ -105,6 +105,7 @@ impl Reader<'_> {
         let name = self.get(&settings::VM_NAME);
         let uuid = self.get(&settings::VM_UUID);
         let serial = self.get(&settings::VM_SERIAL);
+        let labels = self.labels();
         let memory_mib = self.get(&settings::VM_MEMORY);
         let cpus = self.get(&settings::VM_CPUS);
         let disk = self.disk();
@@ -135,7 +136,20 @@ impl Reader<'_> {
             networks: networks?,
             extra_args: extra_args?,
             power_on_at_start: power_on_at_start?,
-            identity: IdentityPlan { uuid: uuid?, serial: serial?, name },
+            identity: IdentityPlan { uuid: uuid?, serial: serial?, name, labels: labels? },
+        })
+    }
+
+    fn labels(&mut self) -> Option<Labels> {
+        let manufacturer = self.get(&settings::VM_MANUFACTURER);
+        let product = self.get(&settings::VM_PRODUCT);
+        let part_number = self.get(&settings::VM_PART_NUMBER);
+        let asset_tag = self.get(&settings::VM_ASSET_TAG);
+        Some(Labels {
+            manufacturer: manufacturer?,
+            product: product?,
+            part_number: part_number?,
+            asset_tag: asset_tag?,
         })
     }
 

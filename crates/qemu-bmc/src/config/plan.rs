@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use bmc::{KgKey, Password, Privilege, Secret};
+use bmc::{KgKey, Labels, Password, Privilege, Secret};
 use uuid::Uuid;
 
 /// Everything that was decided before anything was started.
@@ -143,6 +143,8 @@ pub(crate) struct IdentityPlan {
     pub(crate) serial: Option<String>,
     /// The node's name: a setting, else containerlab's, else the host name.
     pub(crate) name: String,
+    /// Manufacturer, product and the like.
+    pub(crate) labels: Labels,
 }
 
 /// Who may talk to the controller, and with which cryptography.

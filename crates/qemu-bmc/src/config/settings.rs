@@ -126,6 +126,22 @@ settings! {
         "VM_SERIAL", "machine.serial", "", value::optional_label, LABEL,
         "the serial number; unless set, derived from the name once and kept",
     );
+    VM_MANUFACTURER: String = Setting::new(
+        "VM_MANUFACTURER", "machine.manufacturer", "QEMU", value::label, LABEL,
+        "the manufacturer, as inventory (FRU) and DMI tables name it",
+    );
+    VM_PRODUCT: String = Setting::new(
+        "VM_PRODUCT", "machine.product", "qemu-bmc virtual server", value::label, LABEL,
+        "the product's name there",
+    );
+    VM_PART_NUMBER: String = Setting::new(
+        "VM_PART_NUMBER", "machine.part_number", "", value::label, LABEL,
+        "the part number there",
+    );
+    VM_ASSET_TAG: String = Setting::new(
+        "VM_ASSET_TAG", "machine.asset_tag", "", value::label, LABEL,
+        "the asset tag there; a management client can set another",
+    );
     VM_MEMORY: u64 = Setting::new(
         "VM_MEMORY", "machine.memory", "2048", value::memory, "a number of MiB, or a size such as 4G",
         "the guest's memory",

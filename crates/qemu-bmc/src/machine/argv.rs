@@ -6,7 +6,7 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::Path, path::PathBuf};
 
-use bmc::Identity;
+use bmc::{Identity, Labels, PRODUCT_VERSION};
 use serde_json::json;
 
 use super::{
@@ -139,22 +139,21 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.0
 }
 
-/// The guest sees in its DMI tables who it is: the same as over IPMI.
+/// The guest sees in its DMI tables who it is: the same as in the inventory, over IPMI.
 fn smbios(line: &mut Line, identity: &Identity, uuid: &str) {
-    let product =
-        ["manufacturer=QEMU,product=qemu-bmc virtual server,version=", env!("CARGO_PKG_VERSION")].concat();
-    line.pair(
-        "-smbios",
-        &[
-            Part::Text("type=1,"),
-            Part::Text(&product),
-            Part::Text(",uuid="),
-            Part::Text(uuid),
-            Part::Text(",serial="),
-            Part::Value(&identity.serial),
-        ],
-    );
-    line.pair("-smbios", &[Part::Text("type=3,manufacturer=QEMU,serial="), Part::Value(&identity.serial)]);
+    let Identity { serial, labels: Labels { manufacturer, product, part_number, asset_tag }, .. } = identity;
+    let system =
+        [("product", product.as_str()), ("version", PRODUCT_VERSION), ("uuid", uuid), ("sku", part_number)];
+    let board = [("product", product.as_str()), ("asset", asset_tag)];
+    let chassis = [("asset", asset_tag.as_str())];
+    for (table, own) in [("type=1", &system[..]), ("type=2", &board[..]), ("type=3", &chassis[..])] {
+        let common = [("manufacturer", manufacturer.as_str()), ("serial", serial)];
+        let mut parts = vec![Part::Text(table)];
+        for (key, text) in common.iter().chain(own).filter(|(_, text)| !text.is_empty()) {
+            parts.extend([Part::Text(","), Part::Text(key), Part::Text("="), Part::Value(text)]);
+        }
+        line.pair("-smbios", &parts);
+    }
 }
 
 /// The guest's own way to the BMC. Firmware describes it to the guest, so that it needs no configuration there.

@@ -164,10 +164,13 @@ pub(in crate::config) fn optional_uuid(text: &str) -> Parsed<Option<uuid::Uuid>>
 
 /// A label that can be left out: what a sticker on a real machine could say, and every format can carry.
 pub(in crate::config) fn optional_label(text: &str) -> Parsed<Option<String>> {
-    optional(text, |text| {
-        let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        if printable && text.len() <= 63 { Ok(text.to_owned()) } else { Err(Refused::Form) }
-    })
+    optional(text, label)
+}
+
+/// A label that can be empty.
+pub(in crate::config) fn label(text: &str) -> Parsed<String> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    if printable && text.len() <= 63 { Ok(text.to_owned()) } else { Err(Refused::Form) }
 }
 
 #[cfg(test)]

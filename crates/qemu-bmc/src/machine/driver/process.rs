@@ -80,7 +80,7 @@ impl Machine {
             Ok::<_, Error>((inspect(disk)?, inspect(cdrom)?, firmware))
         });
         let (disk, cdrom, firmware) = look.await??;
-        let identity = self.controller().with(|bmc| bmc.identity.clone());
+        let identity = self.controller().with(|bmc| bmc.shown_identity());
         Ok(argv::arguments(&argv::Spec {
             plan,
             identity: &identity,
