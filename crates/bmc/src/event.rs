@@ -2,7 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::{BootFlags, Direction, Fact, FormatError, PlatformEvent, PowerRequest, Requester, StopReason};
+use crate::{
+    BootFlags, Direction, Fact, FormatError, PlatformEvent, PowerRequest, Requester, Start, StopReason,
+    UserId,
+};
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +16,21 @@ pub enum Severity {
     Warning,
     /// Something broke.
     Error,
+}
+
+/// What of a user was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserChange {
+    /// The name.
+    Name,
+    /// The password.
+    Password,
+    /// Enabled.
+    Enabled,
+    /// Disabled.
+    Disabled,
+    /// What the user may do, and by which channels.
+    Access,
 }
 
 /// Something that happened to the machine or its controller.
@@ -47,6 +65,33 @@ pub enum Event {
     },
     /// The controller was told to restart itself.
     ControllerRestart {
+        /// By whom.
+        by: Requester,
+    },
+    /// The controller started.
+    ControllerStarted(Start),
+    /// The event log was cleared.
+    LogCleared {
+        /// How many entries it had.
+        entries: usize,
+        /// By whom.
+        by: Requester,
+    },
+    /// The event log's clock was set (§31.11), in seconds since 1970-01-01 00:00.
+    LogTimeSet {
+        /// What it showed.
+        from: u32,
+        /// What it shows.
+        to: u32,
+        /// By whom.
+        by: Requester,
+    },
+    /// A user was changed.
+    UserChanged {
+        /// Which.
+        user: UserId,
+        /// What of it.
+        change: UserChange,
         /// By whom.
         by: Requester,
     },
@@ -129,6 +174,23 @@ impl fmt::Display for Event {
                 )
             }
             Self::ControllerRestart { by } => write!(f, "controller restart requested by {by}"),
+            Self::ControllerStarted(start) => write!(f, "the controller started: {start}"),
+            Self::LogCleared { entries, by } => {
+                write!(f, "event log cleared by {by}: it had {entries} entries")
+            }
+            Self::LogTimeSet { from, to, by } => {
+                write!(f, "clock of the event log set by {by}: {:+} s", i64::from(*to) - i64::from(*from))
+            }
+            Self::UserChanged { user, change, by } => {
+                let what = match change {
+                    UserChange::Name => "has another name",
+                    UserChange::Password => "has another password",
+                    UserChange::Enabled => "was enabled",
+                    UserChange::Disabled => "was disabled",
+                    UserChange::Access => "has other rights",
+                };
+                write!(f, "user {user} {what}, by {by}")
+            }
             Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),
             Self::LoginFailed { user, peer, reason } => {
                 write!(f, "login of user {user:?} from {peer} failed: {reason}")

@@ -28,11 +28,13 @@ mod fact;
 mod fru;
 mod hex;
 mod identity;
+mod journal;
 mod lan;
 mod platform_event;
 mod power;
 mod saved;
 mod secret;
+mod sel;
 pub mod sensors;
 mod sol;
 mod users;
@@ -49,15 +51,20 @@ pub use chassis::{
     AcpiDeviceState, AcpiPower, AcpiSystemState, Capabilities, Chassis, IdentifyState, LastPowerEvent,
     RestartCause, RestorePolicy,
 };
-pub use event::{Event, Severity};
+pub use clock::UtcOffset;
+pub use event::{Event, Severity, UserChange};
 pub use fact::{Fact, ResetBy, StopReason};
 pub use fru::{ASSET_TAG_MAX, AssetTagError, FRU_SIZE, FormatError, Fru};
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
+pub use journal::Start;
 pub use lan::{KgKey, Lan};
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
 pub use saved::Saved;
 pub use secret::Secret;
+pub use sel::{
+    OutOfSpace, Partial, PartialError, SEL_SIZES, Sel, SelChange, SelEntry, SelFull, SelKey, SelRecord,
+};
 pub use sol::SolSettings;
 pub use users::{
     PASSWORD_MAX, Password, PasswordSize, Privilege, User, UserError, UserId, UserVersion, Users,
@@ -96,7 +103,11 @@ pub struct Bmc {
     chassis: Chassis,
     sol: SolSettings,
     pub(crate) fru: Fru,
-    clock: clock::Clock,
+    pub(crate) clock: clock::Clock,
+    pub(crate) sel: Sel,
+    journal: journal::Journal,
+    /// Whether this controller's own sensors generate events (Set Event Receiver, §29.1). Volatile.
+    pub generates_events: bool,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
@@ -122,6 +133,9 @@ impl Bmc {
             sol: SolSettings::default(),
             fru,
             clock: clock::Clock::default(),
+            sel: Sel::default(),
+            journal: journal::Journal::default(),
+            generates_events: true,
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
@@ -129,18 +143,6 @@ impl Bmc {
             last_on: false,
             unsaved: false,
         }
-    }
-
-    // ---- time ------------------------------------------------------------------------------------
-
-    /// Tells the time of day, in seconds since 1970-01-01 00:00 UTC, before anything else is asked.
-    pub fn observe_time(&mut self, unix: u64) {
-        self.clock.observe(unix);
-    }
-
-    /// What the event log's clock shows, in seconds since 1970-01-01 00:00 (§31.10).
-    pub fn log_time(&self) -> u32 {
-        self.clock.now()
     }
 
     // ---- power -----------------------------------------------------------------------------------
@@ -288,8 +290,13 @@ impl Bmc {
         self.boot_order_stale || self.restart_controller || self.power.has_waiting()
     }
 
-    /// Records an event.
+    /// Records an event: for the program's log, and what the event log has words for, there.
     pub fn record(&mut self, event: Event) {
+        let context = self.journal_context();
+        let user = |name: &str| self.users.find_enabled(name.as_bytes());
+        for said in self.journal.entries(&event, &context, user) {
+            self.raise(said);
+        }
         if self.events.len() == EVENT_BACKLOG {
             self.events.pop_front();
         }
@@ -300,6 +307,19 @@ impl Bmc {
     /// and past the event filters.
     pub fn platform_event(&mut self, event: PlatformEvent) {
         self.record(Event::Platform(event));
+        self.raise(event);
+    }
+
+    /// As [`Bmc::platform_event`], of what the program's log has a better sentence for.
+    pub(crate) fn raise(&mut self, event: PlatformEvent) {
+        if event.generator == Generator::BMC && !self.generates_events {
+            return;
+        }
+        self.log_event(event);
+    }
+
+    fn logs_events(&self) -> bool {
+        self.global_enables & EVENT_LOGGING != 0
     }
 
     /// What happened since the last call, oldest first.
@@ -340,6 +360,7 @@ impl Bmc {
             chassis: self.chassis.to_saved(now),
             sol: self.sol,
             fru: self.fru.to_saved(),
+            clock: self.clock.to_saved(),
             was_on: self.last_on,
         }
     }
@@ -353,6 +374,7 @@ impl Bmc {
         if let Err(why) = self.fru.restore(&saved.fru) {
             self.record(Event::InventoryUnreadable { why });
         }
+        self.clock.restore(saved.clock);
         self.last_on = saved.was_on;
     }
 

@@ -25,6 +25,11 @@ impl Generator {
     pub const BIOS: Self = Self(0x01, 0x00);
     /// Software of a remote console.
     pub const REMOTE_CONSOLE: Self = Self(0x81, 0x00);
+
+    /// Whether it is software in the guest, firmware included: software ids 00h to 3Fh (Table 5-4).
+    pub fn is_system_software(self) -> bool {
+        self.0 & 0x81 == 0x01
+    }
 }
 
 /// The event/reading type of sensors whose states are their sensor type's own (Table 42-1).

@@ -138,6 +138,11 @@ impl Power {
         self.running.map(|(request, _)| request)
     }
 
+    /// The request that is being carried out, and on whose behalf.
+    pub(crate) fn running_for(&self) -> Option<(PowerRequest, Requester)> {
+        self.running
+    }
+
     /// Whether the machine will be on once all that was accepted has been done; none if nothing is to be done.
     pub(crate) fn will_be_on(&self) -> Option<bool> {
         self.waiting.or(self.running).map(|(request, _)| request != PowerRequest::Off)

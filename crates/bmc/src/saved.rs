@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis, fru::SavedFru};
+use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru};
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
 /// that a file of a neighbouring version is read as far as it can be.
@@ -15,6 +15,7 @@ pub struct Saved {
     pub(crate) chassis: SavedChassis,
     pub(crate) sol: SolSettings,
     pub(crate) fru: SavedFru,
+    pub(crate) clock: SavedClock,
     /// Whether the machine was on.
     pub was_on: bool,
 }

@@ -20,6 +20,8 @@ impl CompletionCode {
     pub const OUT_OF_SPACE: Self = Self(0xc4);
     /// Request data truncated.
     pub const REQUEST_TRUNCATED: Self = Self(0xc6);
+    /// Reservation canceled, or invalid reservation id.
+    pub const RESERVATION_CANCELED: Self = Self(0xc5);
     /// Request data length invalid.
     pub const INVALID_LENGTH: Self = Self(0xc7);
     /// Parameter out of range.

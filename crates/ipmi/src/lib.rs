@@ -7,7 +7,7 @@
 //!   for the console is polled.
 //! * [`inband::Server`] does the same for the guest's own interface, by a stream of bytes.
 //! * [`TABLE`] is the one table of all commands: NetFn, command, privilege, length, handler.
-//! * `wire` has the layouts, one file per table of the specification.
+//! * `wire` has the layouts, one file per table of the specification; `record` those of what is kept.
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -17,6 +17,7 @@ mod crypto;
 pub mod inband;
 pub mod lan;
 mod message;
+pub mod record;
 pub mod sol;
 pub mod wire;
 

@@ -71,6 +71,7 @@ impl Controller {
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
         let unsaved = bmc.take_unsaved();
+        drop(bmc.take_log_changes());
         if unsaved {
             let mut saved = bmc.to_saved(Instant::now());
             saved.was_on =

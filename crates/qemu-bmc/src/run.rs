@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bmc::{Bmc, Lan, RestorePolicy, Users};
+use bmc::{Bmc, Event, Lan, RestorePolicy, Start, Users};
 use rustix::{fs::Mode, process::umask};
 use tokio::{
     net::TcpListener,
@@ -87,6 +87,11 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
 
     let store = Store::new(&plan.paths.state_dir);
     let saved = store.load();
+    let start = match (&saved, same_life) {
+        (None, _) => Start::First,
+        (Some(_), true) => Start::Restart,
+        (Some(_), false) => Start::PowerLoss,
+    };
     let was_on = saved.as_ref().is_some_and(|saved| saved.was_on);
     let mut bmc = Bmc::new(
         store.keep_identity(&plan.machine.identity),
@@ -102,6 +107,10 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     // A controller that only restarted leaves the machine off if it is off: no power was lost.
     let power_on = !same_life && bmc.wants_power_after_loss(was_on);
     let controller = Controller::new(bmc, store, plan.paths.power_state_file.clone());
+    controller.with(|bmc| {
+        bmc.record(Event::ControllerStarted(start));
+        bmc.touch();
+    });
 
     let console = Console::new();
     let (serial, connections) = mpsc::unbounded_channel();

@@ -6,10 +6,14 @@ use std::ops::RangeInclusive;
 
 use bmc::Privilege;
 
-use super::{Context, boot_options, channel, chassis, device, fru, guid, payload, session, sol_config, user};
+use super::{
+    Context, boot_options, channel, chassis, device, event, fru, guid, payload, sel, session, sol_config,
+    user,
+};
 use crate::{CompletionCode, Reply};
 
 pub(super) const CHASSIS: u8 = 0x00;
+pub(super) const SENSOR_EVENT: u8 = 0x04;
 pub(super) const APP: u8 = 0x06;
 pub(super) const STORAGE: u8 = 0x0a;
 pub(super) const TRANSPORT: u8 = 0x0c;
@@ -113,6 +117,34 @@ pub static TABLE: &[Row] = &[
     set(STORAGE, 0x12, "34.3", "Write FRU Data", OPERATOR, 4..=250, fru::write)
         .guarded()
         .shown_by("ipmitool fru edit 0 field c 0 P-1"),
+    // Sensor and event: events (§29)
+    set(SENSOR_EVENT, 0x00, "29.1", "Set Event Receiver", ADMIN, 2..=2, event::set_receiver)
+        .guarded()
+        .shown_by("ipmitool raw 0x04 0x00 0x20 0x00"),
+    get(SENSOR_EVENT, 0x01, "29.2", "Get Event Receiver", USER, 0..=0, event::get_receiver)
+        .shown_by("ipmitool raw 0x04 0x01"),
+    set(SENSOR_EVENT, 0x02, "29.3", "Platform Event", OPERATOR, 7..=8, event::platform_event)
+        .shown_by("ipmitool event 1"),
+    // Storage: the event log (§31)
+    get(STORAGE, 0x40, "31.2", "Get SEL Info", USER, 0..=0, sel::get_info).shown_by("ipmitool sel info"),
+    get(STORAGE, 0x41, "31.3", "Get SEL Allocation Info", USER, 0..=0, sel::get_allocation_info)
+        .shown_by("ipmitool sel info"),
+    set(STORAGE, 0x42, "31.4", "Reserve SEL", USER, 0..=0, sel::reserve).shown_by("ipmitool sel clear"),
+    get(STORAGE, 0x43, "31.5", "Get SEL Entry", USER, 6..=6, sel::get_entry).shown_by("ipmitool sel list"),
+    set(STORAGE, 0x44, "31.6", "Add SEL Entry", OPERATOR, 16..=16, sel::add_entry)
+        .shown_by("test: entries_are_added_from_a_file"),
+    set(STORAGE, 0x45, "31.7", "Partial Add SEL Entry", OPERATOR, 6..=22, sel::partial_add_entry)
+        .shown_by("test: an_entry_can_be_added_in_parts"),
+    set(STORAGE, 0x46, "31.8", "Delete SEL Entry", OPERATOR, 4..=4, sel::delete_entry)
+        .shown_by("ipmi-sel --delete=1"),
+    set(STORAGE, 0x47, "31.9", "Clear SEL", OPERATOR, 6..=6, sel::clear).shown_by("ipmitool sel clear"),
+    get(STORAGE, 0x48, "31.10", "Get SEL Time", USER, 0..=0, sel::get_time).shown_by("ipmitool sel time get"),
+    set(STORAGE, 0x49, "31.11", "Set SEL Time", OPERATOR, 4..=4, sel::set_time)
+        .shown_by("ipmitool sel time set now"),
+    get(STORAGE, 0x5c, "31.11a", "Get SEL Time UTC Offset", USER, 0..=0, sel::get_utc_offset)
+        .shown_by("bmc-device --get-sel-time-utc-offset"),
+    set(STORAGE, 0x5d, "31.11b", "Set SEL Time UTC Offset", OPERATOR, 2..=2, sel::set_utc_offset)
+        .shown_by("bmc-device --set-sel-time-utc-offset=60"),
     // Transport: SOL (§26)
     set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set)
         .guarded()

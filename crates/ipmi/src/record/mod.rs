@@ -1,0 +1,3 @@
+//! The records that IPMI keeps and hands out, byte for byte.
+
+pub mod sel;
