@@ -63,6 +63,13 @@ pub enum Event {
         /// What is wrong with it.
         why: FormatError,
     },
+    /// A power limit was activated, or deactivated.
+    PowerLimit {
+        /// The limit; none where it was deactivated.
+        watts: Option<u16>,
+        /// By whom.
+        by: Requester,
+    },
     /// The controller was told to restart itself.
     ControllerRestart {
         /// By whom.
@@ -173,6 +180,10 @@ impl fmt::Display for Event {
                     "what was written as inventory (FRU) stays as it is, without changed settings: {why}"
                 )
             }
+            Self::PowerLimit { watts: Some(watts), by } => {
+                write!(f, "power limit of {watts} W activated by {by}: it is reported, and throttles nothing")
+            }
+            Self::PowerLimit { watts: None, by } => write!(f, "power limit deactivated by {by}"),
             Self::ControllerRestart { by } => write!(f, "controller restart requested by {by}"),
             Self::ControllerStarted(start) => write!(f, "the controller started: {start}"),
             Self::LogCleared { entries, by } => {

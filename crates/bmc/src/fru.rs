@@ -18,8 +18,8 @@ mod format;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::format::FormatError;
-use self::format::{Encoding, Field, InfoArea, Inventory};
+pub use self::format::{Encoding, FormatError};
+use self::format::{Field, InfoArea, Inventory};
 use crate::{Bmc, Identity, Labels, PRODUCT_VERSION, hex};
 
 /// Bytes of the device.

@@ -23,6 +23,7 @@
 mod boot;
 mod chassis;
 mod clock;
+mod dcmi;
 mod event;
 mod fact;
 mod fru;
@@ -52,9 +53,10 @@ pub use chassis::{
     RestartCause, RestorePolicy,
 };
 pub use clock::UtcOffset;
+pub use dcmi::{CONTROLLER_ID_MAX, Dcmi, Discovery, LimitAction, PowerLimit, ThermalLimit};
 pub use event::{Event, Severity, UserChange};
 pub use fact::{Fact, ResetBy, StopReason};
-pub use fru::{ASSET_TAG_MAX, AssetTagError, FRU_SIZE, FormatError, Fru};
+pub use fru::{ASSET_TAG_MAX, AssetTagError, Encoding, FRU_SIZE, FormatError, Fru};
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use journal::Start;
 pub use lan::{KgKey, Lan};
@@ -108,6 +110,7 @@ pub struct Bmc {
     journal: journal::Journal,
     /// Whether this controller's own sensors generate events (Set Event Receiver, §29.1). Volatile.
     pub generates_events: bool,
+    pub(crate) dcmi: Dcmi,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
@@ -132,6 +135,7 @@ impl Bmc {
             chassis: Chassis::default(),
             sol: SolSettings::default(),
             fru,
+            dcmi: Dcmi::default(),
             clock: clock::Clock::default(),
             sel: Sel::default(),
             journal: journal::Journal::default(),
@@ -361,6 +365,7 @@ impl Bmc {
             sol: self.sol,
             fru: self.fru.to_saved(),
             clock: self.clock.to_saved(),
+            dcmi: self.dcmi.clone(),
             was_on: self.last_on,
         }
     }
@@ -371,6 +376,7 @@ impl Bmc {
         self.boot = BootOptions::from_saved(saved.boot);
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
+        self.dcmi = saved.dcmi;
         if let Err(why) = self.fru.restore(&saved.fru) {
             self.record(Event::InventoryUnreadable { why });
         }

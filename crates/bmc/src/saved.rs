@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru};
+use crate::{Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru};
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
 /// that a file of a neighbouring version is read as far as it can be.
@@ -16,6 +16,7 @@ pub struct Saved {
     pub(crate) sol: SolSettings,
     pub(crate) fru: SavedFru,
     pub(crate) clock: SavedClock,
+    pub(crate) dcmi: Dcmi,
     /// Whether the machine was on.
     pub was_on: bool,
 }

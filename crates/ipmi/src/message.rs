@@ -50,6 +50,11 @@ impl Reply {
         self.len = 0;
     }
 
+    /// Gives the reply a completion code that is a remark about its data, which goes with it all the same.
+    pub fn remark(&mut self, code: CompletionCode) {
+        self.code = code;
+    }
+
     /// Appends bytes. What does not fit turns the reply into "cannot return that number of bytes".
     pub fn put(&mut self, bytes: &[u8]) {
         match self.data.get_mut(self.len..self.len + bytes.len()) {

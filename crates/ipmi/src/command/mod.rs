@@ -15,6 +15,7 @@
 mod boot_options;
 mod channel;
 mod chassis;
+mod dcmi;
 mod device;
 mod event;
 mod fru;

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, device, event, fru, guid, payload, sel, session, sol_config,
-    user,
+    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, payload, sel, session,
+    sol_config, user,
 };
 use crate::{CompletionCode, Reply};
 
@@ -19,6 +19,8 @@ pub(super) const STORAGE: u8 = 0x0a;
 pub(super) const TRANSPORT: u8 = 0x0c;
 /// Commands of other bodies: the first byte of data says whose (§5.1).
 pub(super) const GROUP_EXTENSION: u8 = 0x2c;
+/// The body of the Data Center Manageability Interface.
+pub(super) const DCMI: u8 = 0xdc;
 
 /// No session either.
 const ANYONE: Option<Privilege> = None;
@@ -151,6 +153,97 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool sol set enabled true 1"),
     get(TRANSPORT, 0x22, "26.3", "Get SOL Configuration Parameters", USER, 4..=4, sol_config::get)
         .shown_by("ipmitool sol info 1"),
+    // Data Center Manageability Interface (DCMI 1.5)
+    get(
+        GROUP_EXTENSION,
+        0x01,
+        "DCMI 6.1.1",
+        "Get DCMI Capabilities Info",
+        USER,
+        1..=1,
+        dcmi::get_capabilities,
+    )
+    .of(DCMI)
+    .shown_by("ipmitool dcmi discover"),
+    get(GROUP_EXTENSION, 0x03, "DCMI 6.6.2", "Get Power Limit", USER, 2..=2, dcmi::get_power_limit)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi power get_limit -> 80"),
+    set(GROUP_EXTENSION, 0x04, "DCMI 6.6.3", "Set Power Limit", OPERATOR, 14..=14, dcmi::set_power_limit)
+        .of(DCMI)
+        .guarded()
+        .shown_by("ipmitool dcmi power set_limit limit 300"),
+    set(
+        GROUP_EXTENSION,
+        0x05,
+        "DCMI 6.6.4",
+        "Activate/Deactivate Power Limit",
+        OPERATOR,
+        3..=3,
+        dcmi::activate_power_limit,
+    )
+    .of(DCMI)
+    .guarded()
+    .shown_by("ipmitool dcmi power deactivate"),
+    get(GROUP_EXTENSION, 0x06, "DCMI 6.4.2", "Get Asset Tag", USER, 2..=2, dcmi::get_asset_tag)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi asset_tag"),
+    set(GROUP_EXTENSION, 0x08, "DCMI 6.4.3", "Set Asset Tag", OPERATOR, 2..=18, dcmi::set_asset_tag)
+        .of(DCMI)
+        .guarded()
+        .shown_by("ipmitool dcmi set_asset_tag rack7"),
+    get(
+        GROUP_EXTENSION,
+        0x09,
+        "DCMI 6.4.6.1",
+        "Get Management Controller Identifier String",
+        USER,
+        2..=2,
+        dcmi::get_controller_id,
+    )
+    .of(DCMI)
+    .shown_by("ipmitool dcmi get_mc_id_string"),
+    set(
+        GROUP_EXTENSION,
+        0x0a,
+        "DCMI 6.4.6.2",
+        "Set Management Controller Identifier String",
+        ADMIN,
+        2..=18,
+        dcmi::set_controller_id,
+    )
+    .of(DCMI)
+    .guarded()
+    .shown_by("ipmitool dcmi set_mc_id_string node9"),
+    set(GROUP_EXTENSION, 0x0b, "DCMI 6.7.1", "Set Thermal Limit", OPERATOR, 6..=6, dcmi::set_thermal_limit)
+        .of(DCMI)
+        .guarded()
+        .shown_by("ipmitool dcmi thermalpolicy set 0x40 1 nonvolatile nopoweroff sel 45 60 0"),
+    get(GROUP_EXTENSION, 0x0c, "DCMI 6.7.2", "Get Thermal Limit", USER, 2..=2, dcmi::get_thermal_limit)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi thermalpolicy get 0x40 1"),
+    set(
+        GROUP_EXTENSION,
+        0x12,
+        "DCMI 6.1.2",
+        "Set DCMI Configuration Parameters",
+        ADMIN,
+        3..=4,
+        dcmi::set_config,
+    )
+    .of(DCMI)
+    .guarded()
+    .shown_by("ipmitool dcmi set_conf_param timeout 120"),
+    get(
+        GROUP_EXTENSION,
+        0x13,
+        "DCMI 6.1.3",
+        "Get DCMI Configuration Parameters",
+        USER,
+        2..=2,
+        dcmi::get_config,
+    )
+    .of(DCMI)
+    .shown_by("ipmitool dcmi get_conf_param"),
 ];
 
 /// What a row's command is carried out by. It gets the data of a request whose length is one of the row's,
@@ -198,7 +291,6 @@ pub struct Row {
 
 impl Row {
     /// Makes it a command of another body than IPMI's.
-    #[expect(dead_code, reason = "DCMI comes next")]
     const fn of(mut self, body: u8) -> Self {
         self.group = Some(body);
         self
