@@ -16,7 +16,11 @@ use bmc::{Bmc, Event, HostPower, Severity};
 use ipmi::inband::Signals;
 use tokio::sync::{Notify, watch};
 
-use crate::{chain, os::atomic_file, store::Store};
+use crate::{
+    chain,
+    os::atomic_file,
+    store::{SelFile, Store},
+};
 
 /// How many events `qemu-bmc status` can show.
 const REMEMBERED: usize = 64;
@@ -35,6 +39,8 @@ pub(crate) struct Controller {
     signals: watch::Sender<Signals>,
     deadline: Notify,
     store: Store,
+    /// Only ever locked while the model is.
+    sel_file: Mutex<SelFile>,
     power_state_file: PathBuf,
     /// Whether the machine was on when the controller was told to stop: that, and not that it was then shut
     /// down, is what the restore policy "previous" means.
@@ -42,7 +48,7 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    pub(crate) fn new(bmc: Bmc, store: Store, power_state_file: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(bmc: Bmc, store: Store, sel_file: SelFile, power_state_file: PathBuf) -> Arc<Self> {
         let controller = Self {
             bmc: Mutex::new(bmc),
             recent: Mutex::default(),
@@ -52,6 +58,7 @@ impl Controller {
             signals: watch::Sender::new(Signals::default()),
             deadline: Notify::new(),
             store,
+            sel_file: Mutex::new(sel_file),
             power_state_file,
             on_at_stop: Mutex::new(None),
         };
@@ -71,12 +78,16 @@ impl Controller {
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
         let unsaved = bmc.take_unsaved();
-        drop(bmc.take_log_changes());
         if unsaved {
             let mut saved = bmc.to_saved(Instant::now());
             saved.was_on =
                 self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(saved.was_on);
             self.store.put(&saved);
+        }
+        let logged = bmc.take_log_changes();
+        if !logged.is_empty() {
+            let mut file = self.sel_file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.append(&logged, bmc.sel());
         }
         if *self.power.borrow() != power {
             self.write_power_state(power);
@@ -89,7 +100,7 @@ impl Controller {
         if intents {
             self.intents.notify_one();
         }
-        if unsaved {
+        if unsaved || !logged.is_empty() {
             self.unsaved.notify_one();
         }
         if rescheduled {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use bmc::{Bmc, Event, Lan, RestorePolicy, Start, Users};
+use bmc::{Bmc, Event, Lan, RestorePolicy, Sel, Start, Users};
 use rustix::{fs::Mode, process::umask};
 use tokio::{
     net::TcpListener,
@@ -106,7 +106,9 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     }
     // A controller that only restarted leaves the machine off if it is off: no power was lost.
     let power_on = !same_life && bmc.wants_power_after_loss(was_on);
-    let controller = Controller::new(bmc, store, plan.paths.power_state_file.clone());
+    let (sel_file, sel) = store.event_log(Sel::new(plan.controller.sel_size, plan.controller.sel_full));
+    bmc.set_sel(sel);
+    let controller = Controller::new(bmc, store, sel_file, plan.paths.power_state_file.clone());
     controller.with(|bmc| {
         bmc.record(Event::ControllerStarted(start));
         bmc.touch();

@@ -4,12 +4,15 @@
 //! undoes it; the fsync that makes it outlive the host's power follows at once, in the background, because a
 //! disk's answer must not delay an IPMI reply.
 
+mod sel;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use bmc::{Identity, Saved};
+use bmc::{Identity, Saved, Sel};
+pub(crate) use sel::SelFile;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
@@ -56,10 +59,17 @@ impl Store {
         }
     }
 
-    /// Waits until the disk has what was put. Blocks.
+    /// The event log as it was kept, read into an empty one, and its file.
+    pub(crate) fn event_log(&self, empty: Sel) -> (SelFile, Sel) {
+        SelFile::open(&self.dir, empty)
+    }
+
+    /// Waits until the disk has what was put and appended. Blocks.
     pub(crate) fn sync(&self) {
-        if let Err(error) = atomic_file::sync(&self.path()) {
-            warn!("{}", chain(&error));
+        for path in [self.path(), sel::path(&self.dir)] {
+            if let Err(error) = atomic_file::sync(&path) {
+                warn!("{}", chain(&error));
+            }
         }
     }
 
@@ -150,7 +160,9 @@ fn set_aside(path: &Path) {
 }
 
 fn aside(path: &Path) -> PathBuf {
-    path.with_extension("json.unusable")
+    let mut name = path.as_os_str().to_owned();
+    name.push(".unusable");
+    name.into()
 }
 
 #[cfg(test)]

@@ -206,6 +206,8 @@ impl Reader<'_> {
         let cipher_suites = self.get(&settings::IPMI_CIPHER_SUITES);
         let v15 = self.get(&settings::IPMI_LAN15);
         let guest_trusted = self.get(&settings::VM_IPMI_TRUST);
+        let sel_size = self.get(&settings::SEL_SIZE);
+        let sel_full = self.get(&settings::SEL_FULL);
         if v15 == Some(true) {
             self.warn("IPMI 1.5 sessions are accepted: what they carry can be read on the way (IPMI_LAN15)");
         }
@@ -224,6 +226,8 @@ impl Reader<'_> {
             cipher_suites: cipher_suites?,
             v15: v15?,
             guest_trusted: guest_trusted?,
+            sel_size: sel_size?,
+            sel_full: sel_full?,
         })
     }
 

@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use bmc::{KgKey, Labels, Password, Privilege, Secret};
+use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull};
 use uuid::Uuid;
 
 /// Everything that was decided before anything was started.
@@ -160,6 +160,10 @@ pub(crate) struct ControllerPlan {
     pub(crate) v15: bool,
     /// Whether the guest may change users, the LAN and the firmware's settings.
     pub(crate) guest_trusted: bool,
+    /// How many entries the event log has room for: one of [`bmc::SEL_SIZES`].
+    pub(crate) sel_size: u16,
+    /// What happens when it is full.
+    pub(crate) sel_full: SelFull,
 }
 
 /// A user as configured.

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use bmc::{KgKey, Password, Secret};
+use bmc::{KgKey, Password, Secret, SelFull};
 use uuid::Uuid;
 
 use super::{
@@ -248,6 +248,15 @@ settings! {
     IPMI_LAN15: bool = Setting::new(
         "IPMI_LAN15", "ipmi.lan15", "false", value::flag, FLAG,
         "also accept IPMI 1.5 sessions, which sign with MD5 and encrypt nothing",
+    );
+
+    SEL_SIZE: u16 = Setting::new(
+        "SEL_SIZE", "ipmi.sel_size", "10000", value::sel_size, "a number, 64 to 60000",
+        "how many entries the event log has room for",
+    );
+    SEL_FULL: SelFull = Setting::new(
+        "SEL_FULL", "ipmi.sel_full", "wrap", value::sel_full, "wrap or stop",
+        "what happens when it is full: the oldest entry makes way, or the new one is dropped",
     );
 
     VNC_ADDRESS: Vec<IpAddr> = Setting::new(

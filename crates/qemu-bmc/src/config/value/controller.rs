@@ -1,6 +1,6 @@
 //! Values about the controller: users, passwords, keys, cipher suites.
 
-use bmc::{KgKey, Password, Privilege, Secret};
+use bmc::{KgKey, Password, Privilege, SEL_SIZES, Secret, SelFull};
 use zeroize::Zeroize;
 
 use super::{Parsed, Refused, because, choice};
@@ -92,6 +92,19 @@ pub(in crate::config) fn cipher_suites(text: &str) -> Parsed<Vec<u8>> {
     Ok(suites)
 }
 
+/// How many entries the event log has room for.
+pub(in crate::config) fn sel_size(text: &str) -> Parsed<u16> {
+    match text.parse() {
+        Ok(size) if SEL_SIZES.contains(&size) && !text.starts_with('+') => Ok(size),
+        _ => Err(Refused::Form),
+    }
+}
+
+/// What happens when it is full.
+pub(in crate::config) fn sel_full(text: &str) -> Parsed<SelFull> {
+    choice(text, &[("wrap", SelFull::Wrap), ("stop", SelFull::Stop)])
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -135,6 +148,16 @@ mod tests {
             assert!(matches!(cipher_suites(&format!("17,{suite}")), Err(Refused::Because(_))), "{suite}");
         }
         assert!(matches!(cipher_suites("3,3"), Err(Refused::Because(_))));
+    }
+
+    #[test]
+    fn the_event_log_is_neither_tiny_nor_larger_than_its_ids() {
+        assert_eq!((sel_size("64"), sel_size("60000")), (Ok(64), Ok(60_000)));
+        for size in ["63", "60001", "-1", "+64", "all", ""] {
+            assert_eq!(sel_size(size), Err(Refused::Form), "{size:?}");
+        }
+        assert_eq!(sel_full("stop"), Ok(SelFull::Stop));
+        assert_eq!(sel_full("drop"), Err(Refused::Form));
     }
 
     #[test]
