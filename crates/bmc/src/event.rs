@@ -102,6 +102,18 @@ pub enum Event {
         /// By whom.
         by: Requester,
     },
+    /// A sensor was made to read something.
+    SensorInjected {
+        /// Its name.
+        name: String,
+        /// What it reads now.
+        reading: String,
+    },
+    /// A sensor reads again what it would.
+    SensorReleased {
+        /// Its name.
+        name: String,
+    },
     /// A session was opened.
     LoggedIn {
         /// The user's name.
@@ -202,6 +214,8 @@ impl fmt::Display for Event {
                 };
                 write!(f, "user {user} {what}, by {by}")
             }
+            Self::SensorInjected { name, reading } => write!(f, "sensor {name:?} was set to {reading}"),
+            Self::SensorReleased { name } => write!(f, "sensor {name:?} reads by itself again"),
             Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),
             Self::LoginFailed { user, peer, reason } => {
                 write!(f, "login of user {user:?} from {peer} failed: {reason}")

@@ -111,6 +111,7 @@ pub struct Bmc {
     /// Whether this controller's own sensors generate events (Set Event Receiver, §29.1). Volatile.
     pub generates_events: bool,
     pub(crate) dcmi: Dcmi,
+    sensors: sensors::Sensors,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
@@ -140,6 +141,7 @@ impl Bmc {
             sel: Sel::default(),
             journal: journal::Journal::default(),
             generates_events: true,
+            sensors: sensors::Sensors::default(),
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
@@ -207,6 +209,7 @@ impl Bmc {
             Fact::Panicked { .. } | Fact::ShutdownIgnored { .. } | Fact::Unresponsive { .. } => {}
         }
         self.unsaved = true;
+        self.sensors_on_fact(now, &fact);
         self.record(Event::Machine(fact));
     }
 
@@ -316,7 +319,8 @@ impl Bmc {
 
     /// As [`Bmc::platform_event`], of what the program's log has a better sentence for.
     pub(crate) fn raise(&mut self, event: PlatformEvent) {
-        if event.generator == Generator::BMC && !self.generates_events {
+        let wanted = self.sensors.hear(&event);
+        if event.generator == Generator::BMC && !(wanted && self.generates_events) {
             return;
         }
         self.log_event(event);
@@ -366,6 +370,7 @@ impl Bmc {
             fru: self.fru.to_saved(),
             clock: self.clock.to_saved(),
             dcmi: self.dcmi.clone(),
+            sensors: self.sensors.to_saved(),
             was_on: self.last_on,
         }
     }
@@ -381,6 +386,7 @@ impl Bmc {
             self.record(Event::InventoryUnreadable { why });
         }
         self.clock.restore(saved.clock);
+        self.sensors.restore(saved.sensors);
         self.last_on = saved.was_on;
     }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru};
+use crate::{
+    Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru,
+    sensors::SavedSensors,
+};
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
 /// that a file of a neighbouring version is read as far as it can be.
@@ -17,6 +20,7 @@ pub struct Saved {
     pub(crate) fru: SavedFru,
     pub(crate) clock: SavedClock,
     pub(crate) dcmi: Dcmi,
+    pub(crate) sensors: SavedSensors,
     /// Whether the machine was on.
     pub was_on: bool,
 }
