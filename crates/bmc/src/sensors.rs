@@ -29,6 +29,7 @@ pub use definition::{
 };
 pub use power_meter::PowerReading;
 pub(crate) use saved::SavedSensors;
+use saved::{Stamp, fingerprint};
 pub use scale::Scale;
 pub use sensor::{Enables, Reading, Sensor};
 pub use standard::standard;
@@ -83,8 +84,8 @@ pub struct Sensors {
     meter: power_meter::PowerMeter,
     /// Counts changes of which sensors there are.
     population: u32,
-    /// When that last changed, by the event log's clock.
-    changed: u32,
+    /// What the records were made from when they last changed, and when that was.
+    stamp: Stamp,
     /// What was saved, for sensors that a file may bring yet.
     saved: SavedSensors,
 }
@@ -97,7 +98,7 @@ impl Default for Sensors {
             sampled: None,
             meter: power_meter::PowerMeter::default(),
             population: 0,
-            changed: 0,
+            stamp: Stamp::default(),
             saved: SavedSensors::default(),
         }
     }
@@ -141,18 +142,25 @@ impl Sensors {
 
     /// When which sensors there are last changed, by the event log's clock; 0 is never.
     pub fn changed(&self) -> u32 {
-        self.changed
+        self.stamp.at
     }
 
     fn get_mut(&mut self, number: u8) -> Option<&mut Sensor> {
         self.sensors.iter_mut().find(|sensor| sensor.definition().number == number)
     }
 
-    fn replace(&mut self, definitions: Vec<Definition>) {
+    /// Puts these in the place of all. True if that makes other records than there were.
+    fn replace(&mut self, definitions: Vec<Definition>, at: u32) -> bool {
         let earlier = std::mem::take(&mut self.sensors);
         self.saved = SavedSensors::of(&earlier, &self.saved);
         self.sensors = definitions.into_iter().map(Sensor::new).collect();
         self.sensors.sort_by_key(|sensor| sensor.definition().number);
+        let fingerprint = fingerprint(self.sensors.iter().map(Sensor::definition));
+        let changed = self.stamp.fingerprint != fingerprint;
+        if changed {
+            self.stamp = Stamp { fingerprint, at };
+            self.population = self.population.wrapping_add(1);
+        }
         for sensor in &mut self.sensors {
             self.saved.apply(sensor);
             let name = &sensor.definition().name;
@@ -160,6 +168,7 @@ impl Sensors {
                 sensor.take_over(earlier);
             }
         }
+        changed
     }
 
     /// Lets time pass with this load.
@@ -229,10 +238,11 @@ impl Sensors {
     }
 
     pub(crate) fn to_saved(&self) -> SavedSensors {
-        SavedSensors::of(&self.sensors, &self.saved)
+        SavedSensors { stamp: self.stamp, ..SavedSensors::of(&self.sensors, &self.saved) }
     }
 
     pub(crate) fn restore(&mut self, saved: SavedSensors) {
+        self.stamp = saved.stamp;
         self.saved = saved;
         for sensor in &mut self.sensors {
             self.saved.apply(sensor);
@@ -278,13 +288,20 @@ impl Bmc {
 
     /// From now on these sensors are there. Those that stay what they were keep all that they are.
     pub fn set_sensors(&mut self, now: Instant, definitions: Vec<Definition>) {
-        self.sensors.replace(definitions);
-        self.sensors.population = self.sensors.population.wrapping_add(1);
-        self.sensors.changed = self.log_time();
+        let at = self.log_time();
+        self.unsaved |= self.sensors.replace(definitions, at);
         self.read_sensors(now);
     }
 
-    /// Makes a sensor read something else than it would, until [`Bmc::clear_injected`].
+    /// Sets thresholds, hysteresis and enables of all sensors to what their records have (§33.21).
+    pub fn initialize_sensors(&mut self, now: Instant) {
+        self.sensors.sensors.iter_mut().for_each(Sensor::initialize);
+        self.unsaved = true;
+        self.read_sensors(now);
+    }
+
+    /// Makes a sensor read something else than it would, until [`Bmc::clear_injected`] or the controller's
+    /// restart.
     ///
     /// # Errors
     /// [`InjectError`], if it can't.
@@ -306,11 +323,20 @@ impl Bmc {
                 return Err(InjectError::Kind(name.into(), "states"));
             }
         };
-        sensor.inject(Some(reading));
-        let reading = sensor.describe(reading);
-        self.record(Event::SensorInjected { name: name.into(), reading });
-        self.read_sensors(now);
+        let number = definition.number;
+        self.write_sensor(now, number, reading);
         Ok(())
+    }
+
+    /// Makes a sensor read this, as [`Bmc::inject`] does, in raw form.
+    pub fn write_sensor(&mut self, now: Instant, number: u8, reading: Reading) {
+        let Some(sensor) = self.sensors.get_mut(number).filter(|sensor| !sensor.definition().is_own()) else {
+            return;
+        };
+        sensor.inject(Some(reading));
+        let (name, reading) = (sensor.definition().name.clone(), sensor.describe(reading));
+        self.record(Event::SensorInjected { name, reading });
+        self.read_sensors(now);
     }
 
     /// Lets a sensor, or all, read what they would.

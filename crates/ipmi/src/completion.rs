@@ -32,6 +32,8 @@ impl CompletionCode {
     pub const NOT_PRESENT: Self = Self(0xcb);
     /// Invalid data field in the request.
     pub const INVALID_FIELD: Self = Self(0xcc);
+    /// Command illegal for the specified sensor or record type.
+    pub const ILLEGAL_FOR_SENSOR: Self = Self(0xcd);
     /// Insufficient privilege level.
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(0xd4);
     /// Not supported in the present state.

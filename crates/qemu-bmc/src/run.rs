@@ -11,7 +11,7 @@ use std::{
     os::unix::process::CommandExt as _,
     process,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -113,6 +113,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         bmc.record(Event::ControllerStarted(start));
         bmc.touch();
     });
+    controller.with(|bmc| bmc.set_sensors(Instant::now(), bmc::sensors::standard()));
 
     let console = Console::new();
     let (serial, connections) = mpsc::unbounded_channel();

@@ -34,10 +34,10 @@ const fn bcd(number: u8) -> u8 {
     number / 10 % 10 * 16 + number % 10
 }
 
-/// 01h.
-pub(super) fn get_id(_: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result {
+/// Additional device support: what a client may expect of this controller, as far as the table has it.
+pub(super) fn support() -> u8 {
     const CHASSIS_DEVICE: u8 = 1 << 7;
-    /// Functions that a client may expect of the device, with a command that is there if they are.
+    /// Functions, with a command that is there if they are.
     const FUNCTIONS: [(u8, u8, u8); 4] = [
         (1 << 0, 0x04, 0x2d), // sensors: Get Sensor Reading
         (1 << 1, 0x0a, 0x23), // sensor data records: Get SDR
@@ -45,12 +45,20 @@ pub(super) fn get_id(_: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result
         (1 << 3, 0x0a, 0x11), // FRU inventory: Read FRU Data
     ];
 
-    let support = FUNCTIONS
+    FUNCTIONS
         .into_iter()
         .filter(|&(_, netfn, command)| lookup(netfn, command, &[]).is_some())
-        .fold(CHASSIS_DEVICE, |support, (bit, ..)| support | bit);
+        .fold(CHASSIS_DEVICE, |support, (bit, ..)| support | bit)
+}
+
+/// 01h.
+pub(super) fn get_id(_: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result {
+    const PROVIDES_DEVICE_SDRS: u8 = 1 << 7;
+
+    let device_sdrs = if lookup(0x04, 0x21, &[]).is_some() { PROVIDES_DEVICE_SDRS } else { 0 };
     let [major, minor, patch] = VERSION;
-    reply.put(&[DEVICE_ID, DEVICE_REVISION, major & 0x7f, bcd(minor), IPMI_2_0, support]);
+    let revision = DEVICE_REVISION | device_sdrs;
+    reply.put(&[DEVICE_ID, revision, major & 0x7f, bcd(minor), IPMI_2_0, support()]);
     reply.put(&MANUFACTURER);
     reply.put(&PRODUCT);
     reply.put(&[patch, 0, 0, 0]);
@@ -132,10 +140,8 @@ mod tests {
         let mut bench = Bench::new();
         let [major, minor, patch] = VERSION;
         let said = bench.ok(APP, 0x01, &[]);
-        // What it supports besides a chassis follows from the table.
-        let support = 0x80 | said[5] & 0x0f;
-        assert_ne!(support & 0x08, 0, "there is an inventory");
-        let expected = [0x20, 0x01, major, bcd(minor), 0x02, support, 0, 0, 0, 0, 0, patch, 0, 0, 0];
+        assert_eq!(support() & 0x8b, 0x8b, "a chassis, an inventory, sensors and their records");
+        let expected = [0x20, 0x81, major, bcd(minor), 0x02, support(), 0, 0, 0, 0, 0, patch, 0, 0, 0];
         assert_eq!(said, expected);
         let [major, minor, patch] = VERSION;
         assert_eq!(format!("{major}.{minor}.{patch}"), env!("CARGO_PKG_VERSION"));

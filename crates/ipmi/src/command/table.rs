@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, payload, sel, session,
-    sol_config, user,
+    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, payload, sdr, sel, sensor,
+    session, sol_config, user,
 };
 use crate::{CompletionCode, Reply};
 
@@ -127,6 +127,59 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool raw 0x04 0x01"),
     set(SENSOR_EVENT, 0x02, "29.3", "Platform Event", OPERATOR, 7..=8, event::platform_event)
         .shown_by("ipmitool event 1"),
+    // Sensor device (§35)
+    get(SENSOR_EVENT, 0x20, "35.2", "Get Device SDR Info", USER, 0..=1, sdr::get_device_info)
+        .shown_by("ipmitool raw 0x04 0x20"),
+    get(SENSOR_EVENT, 0x21, "35.3", "Get Device SDR", USER, 6..=6, sdr::get)
+        .shown_by("ipmitool raw 0x04 0x21 0 0 0 0 0 0xff"),
+    get(SENSOR_EVENT, 0x22, "35.4", "Reserve Device SDR Repository", USER, 0..=0, sdr::reserve)
+        .shown_by("ipmitool raw 0x04 0x22"),
+    get(SENSOR_EVENT, 0x23, "35.5", "Get Sensor Reading Factors", USER, 2..=2, sensor::get_factors)
+        .shown_by("ipmitool raw 0x04 0x23 0x11 0"),
+    set(SENSOR_EVENT, 0x24, "35.6", "Set Sensor Hysteresis", OPERATOR, 4..=4, sensor::set_hysteresis)
+        .shown_by("ipmitool raw 0x04 0x24 0x11 0xff 2 2"),
+    get(SENSOR_EVENT, 0x25, "35.7", "Get Sensor Hysteresis", USER, 2..=2, sensor::get_hysteresis)
+        .shown_by("ipmi-sensors --no-header-output --verbose"),
+    set(SENSOR_EVENT, 0x26, "35.8", "Set Sensor Thresholds", OPERATOR, 8..=8, sensor::set_thresholds)
+        .shown_by("ipmitool sensor thresh \"CPU Temp\" unc 84"),
+    get(SENSOR_EVENT, 0x27, "35.9", "Get Sensor Thresholds", USER, 1..=1, sensor::get_thresholds)
+        .shown_by("ipmitool sensor"),
+    set(SENSOR_EVENT, 0x28, "35.10", "Set Sensor Event Enable", OPERATOR, 2..=6, sensor::set_event_enable)
+        .shown_by("ipmitool raw 0x04 0x28 0x11 0xc0"),
+    get(SENSOR_EVENT, 0x29, "35.11", "Get Sensor Event Enable", USER, 1..=1, sensor::get_event_enable)
+        .shown_by("ipmitool sensor get \"Inlet Temp\""),
+    set(SENSOR_EVENT, 0x2a, "35.12", "Re-arm Sensor Events", OPERATOR, 2..=6, sensor::rearm)
+        .shown_by("ipmitool raw 0x04 0x2a 0x11 0"),
+    get(SENSOR_EVENT, 0x2b, "35.13", "Get Sensor Event Status", USER, 1..=1, sensor::get_event_status)
+        .shown_by("ipmitool sensor get \"Inlet Temp\""),
+    get(SENSOR_EVENT, 0x2d, "35.14", "Get Sensor Reading", USER, 1..=1, sensor::get_reading)
+        .shown_by("ipmitool sdr elist"),
+    get(SENSOR_EVENT, 0x2f, "35.16", "Get Sensor Type", USER, 1..=1, sensor::get_type)
+        .shown_by("ipmitool raw 0x04 0x2f 0x11"),
+    set(
+        SENSOR_EVENT,
+        0x30,
+        "35.17",
+        "Set Sensor Reading And Event Status",
+        OPERATOR,
+        2..=10,
+        sensor::set_reading,
+    )
+    .shown_by("ipmitool raw 0x04 0x30 0x10 0x01 0x98"),
+    // Storage: sensor data records (§33)
+    get(STORAGE, 0x20, "33.9", "Get SDR Repository Info", USER, 0..=0, sdr::get_info)
+        .shown_by("ipmitool sdr info"),
+    get(STORAGE, 0x21, "33.10", "Get SDR Repository Allocation Info", USER, 0..=0, sdr::get_allocation)
+        .shown_by("ipmitool sdr info"),
+    get(STORAGE, 0x22, "33.11", "Reserve SDR Repository", USER, 0..=0, sdr::reserve)
+        .shown_by("ipmitool sdr elist"),
+    get(STORAGE, 0x23, "33.12", "Get SDR", USER, 6..=6, sdr::get).shown_by("ipmitool sdr elist"),
+    get(STORAGE, 0x28, "33.17", "Get SDR Repository Time", USER, 0..=0, sdr::get_time)
+        .shown_by("bmc-device --get-sdr-repository-time"),
+    set(STORAGE, 0x29, "33.18", "Set SDR Repository Time", OPERATOR, 4..=4, sel::set_time)
+        .shown_by("bmc-device --set-sdr-repository-time=now"),
+    set(STORAGE, 0x2c, "33.21", "Run Initialization Agent", OPERATOR, 1..=1, sdr::run_initialization_agent)
+        .shown_by("ipmitool raw 0x0a 0x2c 0"),
     // Storage: the event log (§31)
     get(STORAGE, 0x40, "31.2", "Get SEL Info", USER, 0..=0, sel::get_info).shown_by("ipmitool sel info"),
     get(STORAGE, 0x41, "31.3", "Get SEL Allocation Info", USER, 0..=0, sel::get_allocation_info)
