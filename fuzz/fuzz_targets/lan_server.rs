@@ -50,7 +50,7 @@ impl World {
         self.server.sol_feed(&[b'x'; 300][..self.server.sol_room().min(300)]);
         let mut packets = 0;
         let mut out = Vec::new();
-        while self.server.poll_transmit(self.now, &self.bmc, &mut out).is_some() {
+        while self.server.poll_transmit(self.now, &mut self.bmc, &mut out).is_some() {
             packets += 1;
             assert!(packets < 200, "transmission does not come to an end");
         }

@@ -31,6 +31,7 @@ mod hex;
 mod identity;
 mod journal;
 mod lan;
+mod messages;
 mod platform_event;
 mod power;
 mod saved;
@@ -39,6 +40,7 @@ mod sel;
 pub mod sensors;
 mod sol;
 mod users;
+mod watchdog;
 
 use std::{
     collections::VecDeque,
@@ -60,6 +62,9 @@ pub use fru::{ASSET_TAG_MAX, AssetTagError, Encoding, FRU_SIZE, FormatError, Fru
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use journal::Start;
 pub use lan::{KgKey, Lan};
+pub use messages::{
+    Attention, MessageFlags, MessageRefusal, OutgoingMessage, ReceivedMessage, SessionAddress, enables,
+};
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
 pub use saved::Saved;
@@ -71,6 +76,7 @@ pub use sol::SolSettings;
 pub use users::{
     PASSWORD_MAX, Password, PasswordSize, Privilege, User, UserError, UserId, UserVersion, Users,
 };
+pub use watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse, Watchdog, WatchdogRefusal, WatchdogSetup};
 
 /// What the BMC wants done, by the task that owns the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +91,6 @@ pub enum Intent {
 
 /// How many events wait to be taken before the oldest is dropped: a reader that hangs must not cost memory.
 const EVENT_BACKLOG: usize = 256;
-
-/// The bit of the global enables that is set from the start.
-const EVENT_LOGGING: u8 = 0x08;
 
 /// The controller of one machine.
 #[derive(Debug)]
@@ -112,11 +115,13 @@ pub struct Bmc {
     pub generates_events: bool,
     pub(crate) dcmi: Dcmi,
     sensors: sensors::Sensors,
+    pub(crate) watchdog: Watchdog,
+    pub(crate) messages: messages::Messages,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
     /// Set once a restart was asked for: what is accepted from then on would be forgotten.
-    restarting: bool,
+    pub(crate) restarting: bool,
     /// Whether the machine was on when it was last known; a start that failed does not change it.
     last_on: bool,
     pub(crate) unsaved: bool,
@@ -130,13 +135,15 @@ impl Bmc {
             identity,
             users,
             lan,
-            global_enables: EVENT_LOGGING,
+            global_enables: enables::EVENT_LOGGING,
             power: Power::default(),
             boot: BootOptions::default(),
             chassis: Chassis::default(),
             sol: SolSettings::default(),
             fru,
             dcmi: Dcmi::default(),
+            watchdog: Watchdog::default(),
+            messages: messages::Messages::default(),
             clock: clock::Clock::default(),
             sel: Sel::default(),
             journal: journal::Journal::default(),
@@ -185,6 +192,9 @@ impl Bmc {
     /// What happened to the machine.
     pub fn on_fact(&mut self, now: Instant, fact: Fact) {
         let cause = self.power.restart_cause();
+        if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
+            self.host_reset();
+        }
         match &fact {
             Fact::Started => {
                 self.power.set_host(HostPower::On);
@@ -195,6 +205,7 @@ impl Bmc {
                 self.power.set_host(HostPower::On);
                 self.last_on = true;
                 self.chassis.adopted(now);
+                self.resume_watchdog(now);
             }
             Fact::StartFailed { .. } => self.chassis.start_failed(),
             Fact::Stopped { why } => {
@@ -211,6 +222,14 @@ impl Bmc {
         self.unsaved = true;
         self.sensors_on_fact(now, &fact);
         self.record(Event::Machine(fact));
+    }
+
+    /// Whatever concerned the boot that has ended is over: the watchdog, what waits for the guest, and the
+    /// interrupts that its driver took.
+    fn host_reset(&mut self) {
+        self.stop_watchdog();
+        self.messages.host_reset();
+        self.global_enables &= enables::EVENT_LOGGING;
     }
 
     // ---- boot ------------------------------------------------------------------------------------
@@ -324,10 +343,11 @@ impl Bmc {
             return;
         }
         self.log_event(event);
+        self.buffer_event(event);
     }
 
     fn logs_events(&self) -> bool {
-        self.global_enables & EVENT_LOGGING != 0
+        self.global_enables & enables::EVENT_LOGGING != 0
     }
 
     /// What happened since the last call, oldest first.
@@ -347,10 +367,14 @@ impl Bmc {
 
     /// When [`Bmc::tick`] has to be called next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.boot.expires(), self.chassis.identify_ends()].into_iter().flatten().min()
+        [self.boot.expires(), self.chassis.identify_ends(), self.watchdog_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
-    /// Lets what is due happen: boot flags that nobody used, an identify lamp that has shone long enough.
+    /// Lets what is due happen: boot flags that nobody used, an identify lamp that has shone long enough,
+    /// a watchdog that nobody reset.
     pub fn tick(&mut self, now: Instant) {
         if self.boot.expire(now) {
             self.boot_order_stale = true;
@@ -358,6 +382,7 @@ impl Bmc {
             self.record(Event::BootFlagsExpired);
         }
         self.chassis.tick(now);
+        self.tick_watchdog(now);
     }
 
     /// The form in which this controller outlives a restart.
@@ -371,6 +396,7 @@ impl Bmc {
             clock: self.clock.to_saved(),
             dcmi: self.dcmi.clone(),
             sensors: self.sensors.to_saved(),
+            watchdog: self.watchdog.to_saved(),
             was_on: self.last_on,
         }
     }
@@ -387,6 +413,7 @@ impl Bmc {
         }
         self.clock.restore(saved.clock);
         self.sensors.restore(saved.sensors);
+        self.watchdog = Watchdog::from_saved(saved.watchdog);
         self.last_on = saved.was_on;
     }
 

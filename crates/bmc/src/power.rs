@@ -78,6 +78,8 @@ pub enum Requester {
     RestorePolicy,
     /// The time limit of a soft shutdown that the guest ignored.
     SoftTimeout,
+    /// The watchdog timer, which nobody reset in time.
+    Watchdog,
 }
 
 impl fmt::Display for Requester {
@@ -88,6 +90,7 @@ impl fmt::Display for Requester {
             Self::Button => f.write_str("the local command line"),
             Self::RestorePolicy => f.write_str("the power restore policy"),
             Self::SoftTimeout => f.write_str("the time limit of the soft shutdown"),
+            Self::Watchdog => f.write_str("the watchdog timer"),
         }
     }
 }
@@ -207,6 +210,7 @@ impl Power {
             Some((PowerRequest::Reset, Requester::Button)) => RestartCause::ResetButton,
             Some((_, Requester::Button)) => RestartCause::PowerButton,
             Some((_, Requester::RestorePolicy)) => RestartCause::RestorePolicy,
+            Some((_, Requester::Watchdog)) => RestartCause::Watchdog,
             Some((_, Requester::SoftTimeout)) | None => RestartCause::Unknown,
         }
     }

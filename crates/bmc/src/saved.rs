@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru,
-    sensors::SavedSensors,
+    sensors::SavedSensors, watchdog::SavedWatchdog,
 };
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
@@ -21,6 +21,7 @@ pub struct Saved {
     pub(crate) clock: SavedClock,
     pub(crate) dcmi: Dcmi,
     pub(crate) sensors: SavedSensors,
+    pub(crate) watchdog: SavedWatchdog,
     /// Whether the machine was on.
     pub was_on: bool,
 }

@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         while let Some(intent) = bmc.take_intent() {
             carry_out(intent, now, &mut bmc);
         }
-        while let Some(route) = server.poll_transmit(now, &bmc, &mut out) {
+        while let Some(route) = server.poll_transmit(now, &mut bmc, &mut out) {
             socket.send_to(&out, route.peer)?;
         }
         #[expect(clippy::print_stderr, reason = "an example")]

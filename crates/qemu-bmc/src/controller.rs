@@ -37,6 +37,7 @@ pub(crate) struct Controller {
     unsaved: Notify,
     power: watch::Sender<HostPower>,
     signals: watch::Sender<Signals>,
+    messages: Notify,
     deadline: Notify,
     store: Store,
     /// Only ever locked while the model is.
@@ -56,6 +57,7 @@ impl Controller {
             unsaved: Notify::new(),
             power: watch::Sender::new(HostPower::Off),
             signals: watch::Sender::new(Signals::default()),
+            messages: Notify::new(),
             deadline: Notify::new(),
             store,
             sel_file: Mutex::new(sel_file),
@@ -75,6 +77,7 @@ impl Controller {
         let result = use_it(&mut bmc);
         let (events, intents) = (bmc.take_events(), bmc.has_intent());
         let (power, signals) = (bmc.host_power(), Signals::of(&bmc));
+        let messages = bmc.has_outgoing_message();
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
         let unsaved = bmc.take_unsaved();
@@ -99,6 +102,9 @@ impl Controller {
         }
         if intents {
             self.intents.notify_one();
+        }
+        if messages {
+            self.messages.notify_one();
         }
         if unsaved || !logged.is_empty() {
             self.unsaved.notify_one();
@@ -155,6 +161,11 @@ impl Controller {
     /// What the guest's own interface has to show, to watch.
     pub(crate) fn signals(&self) -> watch::Receiver<Signals> {
         self.signals.subscribe()
+    }
+
+    /// Waits until the guest has a message for a remote console. One task waits: the LAN's door.
+    pub(crate) async fn message(&self) {
+        self.messages.notified().await;
     }
 
     /// Waits until the model wants something done. One task waits: the machine's driver.

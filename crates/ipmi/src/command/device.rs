@@ -65,8 +65,14 @@ pub(super) fn get_id(_: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result
     Ok(())
 }
 
-/// 02h and 03h: both restart the controller and leave the guest alone.
-pub(super) fn reset(context: &mut Context<'_>, _: &[u8], _: &mut Reply) -> Result {
+/// 02h: restarts the controller and leaves the guest alone. The watchdog stops (§27.6).
+pub(super) fn cold_reset(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> Result {
+    context.bmc.stop_watchdog();
+    warm_reset(context, data, reply)
+}
+
+/// 03h: restarts the controller and leaves the guest alone.
+pub(super) fn warm_reset(context: &mut Context<'_>, _: &[u8], _: &mut Reply) -> Result {
     let by = context.requester();
     context.bmc.restart_controller(by);
     Ok(())

@@ -20,6 +20,7 @@ mod device;
 mod event;
 mod fru;
 mod guid;
+mod messages;
 mod payload;
 mod port;
 mod ran;
@@ -31,6 +32,7 @@ mod session;
 mod sol_config;
 mod table;
 mod user;
+mod watchdog;
 
 use std::time::Instant;
 

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, payload, sdr, sel, sensor,
-    session, sol_config, user,
+    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, messages, payload, sdr, sel,
+    sensor, session, sol_config, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -56,8 +56,8 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool chassis poh"),
     // App: the device (§20, §22.1)
     get(APP, 0x01, "20.1", "Get Device ID", USER, 0..=0, device::get_id).shown_by("ipmitool mc info"),
-    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::reset).shown_by("ipmitool mc reset cold"),
-    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::reset).shown_by("ipmitool mc reset warm"),
+    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::cold_reset).shown_by("ipmitool mc reset cold"),
+    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::warm_reset).shown_by("ipmitool mc reset warm"),
     get(APP, 0x04, "20.4", "Get Self Test Results", USER, 0..=0, device::get_self_test)
         .shown_by("ipmitool mc selftest"),
     set(APP, 0x06, "20.6", "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state)
@@ -69,6 +69,35 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool mc setenables event_msg=on"),
     get(APP, 0x2f, "22.2", "Get BMC Global Enables", USER, 0..=0, device::get_global_enables)
         .shown_by("ipmitool mc getenables"),
+    // App: the watchdog timer (§27)
+    set(APP, 0x22, "27.5", "Reset Watchdog Timer", OPERATOR, 0..=0, watchdog::reset)
+        .shown_by("ipmitool mc watchdog reset"),
+    set(APP, 0x24, "27.6", "Set Watchdog Timer", OPERATOR, 6..=6, watchdog::set)
+        .shown_by("ipmitool mc watchdog off"),
+    get(APP, 0x25, "27.7", "Get Watchdog Timer", USER, 0..=0, watchdog::get)
+        .shown_by("ipmitool mc watchdog get"),
+    // App: messages (§22)
+    set(APP, 0x30, "22.3", "Clear Message Flags", ADMIN, 1..=1, messages::clear_flags)
+        .in_band_only()
+        .shown_by("guest: ipmi_si, when it starts"),
+    get(APP, 0x31, "22.4", "Get Message Flags", USER, 0..=0, messages::get_flags)
+        .in_band_only()
+        .shown_by("guest: ipmi_si, when the interface asks for attention"),
+    set(APP, 0x32, "22.5", "Enable Message Channel Receive", ADMIN, 2..=2, messages::enable_receive)
+        .in_band_only()
+        .shown_by("guest: ipmitool raw 0x06 0x32 0x01 0x02"),
+    set(APP, 0x33, "22.6", "Get Message", USER, 0..=0, messages::get)
+        .in_band_only()
+        .shown_by("guest: ipmi_si, when a message waits"),
+    set(APP, 0x34, "22.7", "Send Message", USER, 8..=250, messages::send)
+        .shown_by("ipmitool raw 0x06 0x34 0x40 0x20 0x18 0xc8 0x81 0x04 0x01 0x7a"),
+    set(APP, 0x35, "22.8", "Read Event Message Buffer", USER, 0..=0, messages::read_event)
+        .in_band_only()
+        .shown_by("guest: ipmi_si, when it starts"),
+    get(APP, 0x36, "22.10", "Get BT Interface Capabilities", USER, 0..=0, messages::get_bt_capabilities)
+        .shown_by("ipmitool raw 0x06 0x36"),
+    set(APP, 0x52, "22.11", "Master Write-Read", OPERATOR, 3..=250, messages::master_write_read)
+        .shown_by("ipmitool i2c 0xa0 1 -> 83"),
     // App: channels and sessions (§22)
     get(APP, 0x37, "22.14", "Get System GUID", ANYONE, 0..=0, guid::get)
         .shown_by("bmc-info --get-system-guid"),
@@ -354,7 +383,6 @@ impl Row {
         self
     }
 
-    #[expect(dead_code, reason = "messages come next")]
     const fn in_band_only(mut self) -> Self {
         self.channels = Channels::SystemInterface;
         self

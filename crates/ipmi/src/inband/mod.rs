@@ -27,7 +27,7 @@ mod wire;
 
 use std::{collections::VecDeque, time::Instant};
 
-use bmc::{Bmc, Fact, ResetBy};
+use bmc::{Bmc, Fact, ResetBy, enables};
 pub use wire::{Attention, Capabilities};
 
 use self::{
@@ -51,13 +51,15 @@ pub struct Signals {
 impl Signals {
     /// What the interface has to show now.
     pub fn of(bmc: &Bmc) -> Self {
-        const RECEIVE_QUEUE_INTERRUPT: u8 = 1 << 0;
-        const EVENT_BUFFER_INTERRUPT: u8 = 1 << 1;
+        const INTERRUPTS: u8 = enables::RECEIVE_QUEUE_INTERRUPT | enables::EVENT_BUFFER_INTERRUPT;
 
-        Self {
-            attention: Attention::Off,
-            interrupts: bmc.global_enables & (RECEIVE_QUEUE_INTERRUPT | EVENT_BUFFER_INTERRUPT) != 0,
-        }
+        let bmc::Attention { raised, interrupt } = bmc.attention();
+        let attention = match (raised, interrupt) {
+            (false, _) => Attention::Off,
+            (true, false) => Attention::On,
+            (true, true) => Attention::Interrupt,
+        };
+        Self { attention, interrupts: bmc.global_enables & INTERRUPTS != 0 }
     }
 }
 

@@ -5,13 +5,14 @@ use std::{
     time::Instant,
 };
 
-use bmc::{Bmc, Event};
+use bmc::{Bmc, Event, OutgoingMessage, SessionAddress};
 
 use super::{
     dropped::Dropped,
     pending::LIFETIME,
     port::{Origin, View},
     retransmission::Fingerprint,
+    session::{Link, Protection},
     sessions::{Limits, Sessions},
     throttle::Throttle,
 };
@@ -23,7 +24,7 @@ use crate::{
         asf::Ping,
         message,
         rmcp::{self, Class},
-        session,
+        session::{self, PayloadType},
     },
 };
 
@@ -73,6 +74,8 @@ pub struct Server {
     wake: Option<Instant>,
     last_drop: Option<Dropped>,
     last_command: Option<Ran>,
+    /// The changes of the sessions that the model knows of.
+    named: u64,
     /// The message of a reply whose wrapper has to know it whole.
     pub(super) scratch: Vec<u8>,
 }
@@ -94,6 +97,7 @@ impl Server {
             wake: None,
             last_drop: None,
             last_command: None,
+            named: 0,
             scratch: Vec::new(),
         }
     }
@@ -113,6 +117,7 @@ impl Server {
         out.clear();
         self.last_command = None;
         self.last_drop = self.receive(now, route, datagram, bmc, out).err();
+        self.name_sessions(bmc);
         if self.last_drop.is_some() {
             out.clear();
         }
@@ -147,14 +152,16 @@ impl Server {
             self.note_abandoned(now, bmc);
             self.wake = self.sessions.next_expiry();
         }
+        self.name_sessions(bmc);
     }
 
     // ---- out -------------------------------------------------------------------------------------
 
-    /// Writes the next datagram that is not an answer to one: SOL. Returns where it goes.
-    pub fn poll_transmit(&mut self, now: Instant, bmc: &Bmc, out: &mut Vec<u8>) -> Option<Route> {
+    /// Writes the next datagram that is not an answer to one: a message of the guest's, or SOL. Returns where
+    /// it goes.
+    pub fn poll_transmit(&mut self, now: Instant, bmc: &mut Bmc, out: &mut Vec<u8>) -> Option<Route> {
         out.clear();
-        self.send_sol(now, bmc, out)
+        self.send_message(bmc, out).or_else(|| self.send_sol(now, bmc, out))
     }
 
     /// Tells the session that has SOL, if one has, that it is over. What [`Server::poll_transmit`] then
@@ -303,6 +310,34 @@ impl Server {
         let reply = command::dispatch(&mut context, &request);
         self.last_command = Some(Ran::new(&request, &reply));
         (reply, take(&view))
+    }
+
+    /// Tells the model which sessions there are, so that the guest can send messages to them.
+    fn name_sessions(&mut self, bmc: &mut Bmc) {
+        let active = &self.sessions.active;
+        if std::mem::replace(&mut self.named, active.changes()) != active.changes() {
+            bmc.observe_sessions(active.iter().filter_map(|(slot, _)| {
+                Some(SessionAddress { handle: u8::try_from(slot + 1).ok()?, id: active.id(slot) })
+            }));
+        }
+    }
+
+    /// Writes the next message that the model has for a remote console.
+    fn send_message(&mut self, bmc: &mut Bmc, out: &mut Vec<u8>) -> Option<Route> {
+        while let Some(OutgoingMessage { to, bytes }) = bmc.take_outgoing_message() {
+            let iv = self.sessions.random.block();
+            let Some(slot) = self.sessions.active.find(to.id) else { continue };
+            let Some(session) = self.sessions.active.get_mut(slot) else { continue };
+            let route = session.route;
+            match &mut session.link {
+                Link::V20(link) => link.seal(PayloadType::Ipmi, Protection::FULL, iv, out, |out| {
+                    out.extend_from_slice(&bytes);
+                }),
+                Link::V15(_) => self.seal_v15((slot, to.id), &bytes, bmc, out),
+            }
+            return Some(route);
+        }
+        None
     }
 
     /// Sees to it that [`Server::tick`] is called by then.

@@ -6,6 +6,7 @@ pub(super) struct Slots<T> {
     ids: Box<[u32]>,
     values: Box<[Option<T>]>,
     len: usize,
+    changes: u64,
 }
 
 impl<T> Slots<T> {
@@ -15,6 +16,7 @@ impl<T> Slots<T> {
             ids: vec![0; capacity].into_boxed_slice(),
             values: std::iter::repeat_with(|| None).take(capacity).collect(),
             len: 0,
+            changes: 0,
         }
     }
 
@@ -24,6 +26,11 @@ impl<T> Slots<T> {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How often an entry came or went.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -46,6 +53,7 @@ impl<T> Slots<T> {
                 *id_at = id;
                 *value_at = Some(value);
                 self.len += 1;
+                self.changes += 1;
                 Ok(slot)
             }
             None => Err(value),
@@ -59,6 +67,7 @@ impl<T> Slots<T> {
             *id = 0;
         }
         self.len -= 1;
+        self.changes += 1;
         Some(value)
     }
 

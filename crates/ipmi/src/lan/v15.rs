@@ -154,15 +154,30 @@ impl Server {
 
     fn emit_in_session_v15(
         &mut self,
-        (slot, id): (usize, u32),
+        session: (usize, u32),
         request: &message::Request<'_>,
         reply: &Reply,
         bmc: &Bmc,
         out: &mut Vec<u8>,
     ) {
+        let mut message = std::mem::take(&mut self.scratch);
+        message.clear();
+        request.emit_response(reply.code(), reply.data(), &mut message);
+        self.seal_v15(session, &message, bmc, out);
+        self.scratch = message;
+    }
+
+    /// Appends a datagram with a message of a session, in whose name it is signed.
+    pub(super) fn seal_v15(
+        &mut self,
+        (slot, id): (usize, u32),
+        message: &[u8],
+        bmc: &Bmc,
+        out: &mut Vec<u8>,
+    ) {
         if let Some(Session { link: Link::V15(link), user, .. }) = self.sessions.active.get_mut(slot) {
             let (sequence, password) = (link.outbound.take(), password(bmc, *user));
-            self.emit_v15(request, reply, (id, sequence, password), out);
+            emit_v15(message, (id, sequence, password), out);
         }
     }
 
@@ -171,15 +186,20 @@ impl Server {
         &mut self,
         request: &message::Request<'_>,
         reply: &Reply,
-        (session, sequence, password): (u32, u32, Option<&Password>),
+        wrapper: (u32, u32, Option<&Password>),
         out: &mut Vec<u8>,
     ) {
         self.scratch.clear();
         request.emit_response(reply.code(), reply.data(), &mut self.scratch);
-        let code = password.map(|password| (MD5, md5::code(password, session, sequence, &self.scratch)));
-        Class::Ipmi.emit(out);
-        Packet { sequence, session, code, payload: &self.scratch }.emit(out);
+        emit_v15(&self.scratch, wrapper, out);
     }
+}
+
+/// Appends a message under a session id and sequence number, signed if there is a password.
+fn emit_v15(message: &[u8], (session, sequence, password): (u32, u32, Option<&Password>), out: &mut Vec<u8>) {
+    let code = password.map(|password| (MD5, md5::code(password, session, sequence, message)));
+    Class::Ipmi.emit(out);
+    Packet { sequence, session, code, payload: message }.emit(out);
 }
 
 /// The user whom a Get Session Challenge names, if that user may log in so: a password of 20 bytes

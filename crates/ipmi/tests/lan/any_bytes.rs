@@ -33,7 +33,7 @@ fn feed(bench: &mut Bench, datagram: &[u8]) {
     let mut out = Vec::new();
     bench.send(datagram);
     let mut packets = 0;
-    while bench.server.poll_transmit(bench.now, &bench.bmc, &mut out).is_some() {
+    while bench.server.poll_transmit(bench.now, &mut bench.bmc, &mut out).is_some() {
         packets += 1;
         assert!(packets < 100);
     }

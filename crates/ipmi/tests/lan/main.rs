@@ -18,6 +18,7 @@ mod flood;
 mod half_open;
 mod handshake;
 mod live_changes;
+mod messages;
 mod outside;
 mod packets;
 mod privileges;

@@ -33,7 +33,7 @@ fn activate(bench: &mut Bench, session: &mut Session) -> CompletionCode {
 /// Everything that the server has to send by itself, with where it goes.
 fn transmitted(bench: &mut Bench) -> Vec<(std::net::SocketAddr, Vec<u8>)> {
     let (mut all, mut out) = (Vec::new(), Vec::new());
-    while let Some(route) = bench.server.poll_transmit(bench.now, &bench.bmc, &mut out) {
+    while let Some(route) = bench.server.poll_transmit(bench.now, &mut bench.bmc, &mut out) {
         all.push((route.peer, out.clone()));
         assert!(all.len() < 100, "it does not come to an end");
     }

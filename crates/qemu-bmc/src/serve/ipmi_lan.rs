@@ -132,6 +132,7 @@ impl Door {
     /// Answers until told to close; then an active SOL session is told, so that its client need not find out.
     pub(crate) async fn serve(mut self, mut closing: oneshot::Receiver<()>) {
         let mut power = self.controller.power();
+        let controller = Arc::clone(&self.controller);
         let mut turn = 0;
         loop {
             self.pump_console();
@@ -159,6 +160,7 @@ impl Door {
                 () = time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => None,
                 // A session's peer is told when the machine goes off or on.
                 _ = power.changed(), if attached => None,
+                () = controller.message() => None,
                 _ = &mut closing => break,
             };
             match readable {
