@@ -3,8 +3,8 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
-    BootFlags, Direction, Fact, FormatError, PlatformEvent, PowerRequest, Requester, Start, StopReason,
-    UserId,
+    BootFlags, Direction, Fact, FormatError, LanPart, PlatformEvent, PowerRequest, Requester, Start,
+    StopReason, UserId, UserPart,
 };
 
 /// How much an event matters.
@@ -16,21 +16,6 @@ pub enum Severity {
     Warning,
     /// Something broke.
     Error,
-}
-
-/// What of a user was changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UserChange {
-    /// The name.
-    Name,
-    /// The password.
-    Password,
-    /// Enabled.
-    Enabled,
-    /// Disabled.
-    Disabled,
-    /// What the user may do, and by which channels.
-    Access,
 }
 
 /// Something that happened to the machine or its controller.
@@ -97,8 +82,22 @@ pub enum Event {
     UserChanged {
         /// Which.
         user: UserId,
-        /// What of it.
-        change: UserChange,
+        /// Its name, or what it was.
+        name: String,
+        /// What was changed.
+        part: UserPart,
+        /// By whom.
+        by: Requester,
+    },
+    /// A user of the settings found all slots taken.
+    UserWithoutSlot {
+        /// The user's name.
+        name: String,
+    },
+    /// The LAN channel was given other settings.
+    LanChanged {
+        /// What was changed.
+        what: LanPart,
         /// By whom.
         by: Requester,
     },
@@ -153,6 +152,7 @@ impl Event {
             )
             | Self::BootFlagsExpired
             | Self::InventoryUnreadable { .. }
+            | Self::UserWithoutSlot { .. }
             | Self::LoginFailed { .. }
             | Self::LoginThrottled { .. } => Severity::Warning,
             _ => Severity::Info,
@@ -204,15 +204,16 @@ impl fmt::Display for Event {
             Self::LogTimeSet { from, to, by } => {
                 write!(f, "clock of the event log set by {by}: {:+} s", i64::from(*to) - i64::from(*from))
             }
-            Self::UserChanged { user, change, by } => {
-                let what = match change {
-                    UserChange::Name => "has another name",
-                    UserChange::Password => "has another password",
-                    UserChange::Enabled => "was enabled",
-                    UserChange::Disabled => "was disabled",
-                    UserChange::Access => "has other rights",
-                };
-                write!(f, "user {user} {what}, by {by}")
+            Self::UserChanged { user, name, part, by } => {
+                write!(f, "user {user} ({name:?}) {part} by {by}")
+            }
+            Self::UserWithoutSlot { name } => {
+                write!(f, "user {name:?} of the settings can't be: all 15 slots are taken")
+            }
+            Self::LanChanged { what: LanPart::Access, by } => write!(f, "LAN channel access set by {by}"),
+            Self::LanChanged { what: LanPart::KgKey, by } => write!(f, "BMC key (K_G) set by {by}"),
+            Self::LanChanged { what: LanPart::Parameter(number), by } => {
+                write!(f, "LAN configuration parameter {number} set by {by}")
             }
             Self::SensorInjected { name, reading } => write!(f, "sensor {name:?} was set to {reading}"),
             Self::SensorReleased { name } => write!(f, "sensor {name:?} reads by itself again"),

@@ -19,6 +19,27 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// For `#[serde(with = "hex::array")]`: an array of bytes.
+pub(crate) mod array {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        deserializer: D,
+    ) -> Result<[u8; N], D::Error> {
+        let bytes = super::decode(&String::deserialize(deserializer)?);
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| de::Error::custom(format!("expected {} hexadecimal digits", 2 * N)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,7 @@
 mod boot;
 mod chassis;
 mod clock;
+mod configured;
 mod dcmi;
 mod event;
 mod fact;
@@ -34,6 +35,7 @@ mod lan;
 mod messages;
 mod platform_event;
 mod power;
+mod privilege;
 mod saved;
 mod secret;
 mod sel;
@@ -55,18 +57,25 @@ pub use chassis::{
     RestartCause, RestorePolicy,
 };
 pub use clock::UtcOffset;
+pub use configured::{Configured, SettingsSalt};
 pub use dcmi::{CONTROLLER_ID_MAX, Dcmi, Discovery, LimitAction, PowerLimit, ThermalLimit};
-pub use event::{Event, Severity, UserChange};
+pub use event::{Event, Severity};
 pub use fact::{Fact, ResetBy, StopReason};
 pub use fru::{ASSET_TAG_MAX, AssetTagError, Encoding, FRU_SIZE, FormatError, Fru};
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use journal::Start;
-pub use lan::{KgKey, Lan};
+pub use lan::{
+    Access, AccessMode, AddressSource, AddressingEnables, ChannelAccess, CommunityString, DESTINATIONS,
+    DYNAMIC_ADDRESSES, Destination, DestinationAddress, DestinationKind, Destinations, Gateway, Ipv4Settings,
+    Ipv6AddressStatus, Ipv6Fact, Ipv6Settings, Ipv6Source, KgKey, Lan, LanFacts, LanPart, LanStatistics,
+    STATIC_ADDRESSES, SlotStatus, StaticAddress, StaticRouter, SuitePrivileges, VlanId,
+};
 pub use messages::{
     Attention, MessageFlags, MessageRefusal, OutgoingMessage, ReceivedMessage, SessionAddress, enables,
 };
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
+pub use privilege::Privilege;
 pub use saved::Saved;
 pub use secret::Secret;
 pub use sel::{
@@ -74,7 +83,8 @@ pub use sel::{
 };
 pub use sol::SolSettings;
 pub use users::{
-    PASSWORD_MAX, Password, PasswordSize, Privilege, User, UserError, UserId, UserVersion, Users,
+    ConfiguredUser, PASSWORD_MAX, Password, PasswordSize, User, UserAccess, UserChange, UserError, UserId,
+    UserPart, UserVersion, Users,
 };
 pub use watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse, Watchdog, WatchdogRefusal, WatchdogSetup};
 
@@ -117,6 +127,8 @@ pub struct Bmc {
     sensors: sensors::Sensors,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
+    /// What of the program's settings was last applied.
+    pub(crate) applied: configured::Applied,
     events: VecDeque<Event>,
     boot_order_stale: bool,
     restart_controller: bool,
@@ -144,6 +156,7 @@ impl Bmc {
             dcmi: Dcmi::default(),
             watchdog: Watchdog::default(),
             messages: messages::Messages::default(),
+            applied: configured::Applied::default(),
             clock: clock::Clock::default(),
             sel: Sel::default(),
             journal: journal::Journal::default(),
@@ -397,6 +410,9 @@ impl Bmc {
             dcmi: self.dcmi.clone(),
             sensors: self.sensors.to_saved(),
             watchdog: self.watchdog.to_saved(),
+            users: self.users.to_saved(),
+            lan: self.lan.to_saved(),
+            applied: self.applied.clone(),
             was_on: self.last_on,
         }
     }
@@ -408,6 +424,9 @@ impl Bmc {
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
         self.dcmi = saved.dcmi;
+        self.users.restore(saved.users);
+        self.lan.restore(saved.lan);
+        self.applied = saved.applied;
         if let Err(why) = self.fru.restore(&saved.fru) {
             self.record(Event::InventoryUnreadable { why });
         }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, fru::SavedFru,
-    sensors::SavedSensors, watchdog::SavedWatchdog,
+    Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, configured::Applied,
+    fru::SavedFru, lan::SavedLan, sensors::SavedSensors, users::SavedUser, watchdog::SavedWatchdog,
 };
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
@@ -22,6 +22,9 @@ pub struct Saved {
     pub(crate) dcmi: Dcmi,
     pub(crate) sensors: SavedSensors,
     pub(crate) watchdog: SavedWatchdog,
+    pub(crate) users: Vec<SavedUser>,
+    pub(crate) lan: SavedLan,
+    pub(crate) applied: Applied,
     /// Whether the machine was on.
     pub was_on: bool,
 }

@@ -6,6 +6,7 @@
 
 mod cli;
 mod config;
+mod configured;
 mod console;
 mod controller;
 mod init;

@@ -28,6 +28,7 @@ use tracing::{error, info, warn};
 use crate::{
     chain,
     config::{ConsoleLog, ControllerPlan, Plan},
+    configured,
     console::{Console, LogFile, Sinks, Stdout},
     controller::Controller,
     logging,
@@ -93,17 +94,15 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         (Some(_), false) => Start::PowerLoss,
     };
     let was_on = saved.as_ref().is_some_and(|saved| saved.was_on);
-    let mut bmc = Bmc::new(
-        store.keep_identity(&plan.machine.identity),
-        users(&plan.controller)?,
-        lan(&plan.controller),
-    );
+    let mut bmc =
+        Bmc::new(store.keep_identity(&plan.machine.identity), Users::default(), lan(&plan.controller));
     let policy =
         if plan.machine.power_on_at_start { RestorePolicy::AlwaysOn } else { RestorePolicy::AlwaysOff };
     bmc.chassis_mut().set_default_restore_policy(policy);
     if let Some(saved) = saved {
         bmc.restore(saved);
     }
+    configured::apply(&mut bmc, &plan.controller.users, plan.controller.kg.as_ref())?;
     // A controller that only restarted leaves the machine off if it is off: no power was lost.
     let power_on = !same_life && bmc.wants_power_after_loss(was_on);
     let (sel_file, sel) = store.event_log(Sel::new(plan.controller.sel_size, plan.controller.sel_full));
@@ -215,19 +214,8 @@ fn failure(failed: &tokio::task::JoinError) -> End {
     End::Restart
 }
 
-fn users(plan: &ControllerPlan) -> anyhow::Result<Users> {
-    let mut users = Users::default();
-    for user in &plan.users {
-        let id = users
-            .add(&user.name, user.password.clone(), user.privilege)
-            .with_context(|| format!("add the user {:?}", user.name))?;
-        users.set_enabled(id, user.enabled)?;
-    }
-    Ok(users)
-}
-
 fn lan(plan: &ControllerPlan) -> Lan {
-    Lan { cipher_suites: plan.cipher_suites.clone(), kg: plan.kg.clone(), v15: plan.v15, ..Lan::default() }
+    Lan { cipher_suites: plan.cipher_suites.clone(), v15: plan.v15, ..Lan::default() }
 }
 
 fn inband_config(plan: &Plan, lan: &[SocketAddr]) -> ipmi::inband::Config {

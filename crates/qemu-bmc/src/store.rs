@@ -16,6 +16,7 @@ pub(crate) use sel::SelFile;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
+use zeroize::Zeroizing;
 
 use crate::{chain, config::IdentityPlan, os::atomic_file};
 
@@ -127,8 +128,10 @@ struct KeptIdentity {
 
 /// Writes JSON into a file so that a reader finds the old or the new, whole. Does not wait for the disk.
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> Result<(), String> {
-    let mut json =
-        serde_json::to_vec_pretty(value).map_err(|error| format!("encode {}: {error}", path.display()))?;
+    // It may hold passwords.
+    let mut json = Zeroizing::new(Vec::with_capacity(64 * 1024));
+    serde_json::to_writer_pretty(&mut *json, value)
+        .map_err(|error| format!("encode {}: {error}", path.display()))?;
     json.push(b'\n');
     atomic_file::replace(path, &json, 0o600).map_err(|error| chain(&error))
 }
@@ -136,7 +139,7 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> Result<(), String> {
 /// Reads JSON. A file that is not what it should be is kept under another name, and said.
 pub(crate) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let text = match fs::read(path) {
-        Ok(text) => text,
+        Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             error!("read {}: {error}; defaults are used", path.display());

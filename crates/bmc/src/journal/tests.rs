@@ -1,7 +1,7 @@
 use std::{net::Ipv4Addr, time::Instant};
 
 use super::*;
-use crate::{BootFlags, HostPower, Identity, Lan, Password, Privilege, SelRecord, UserChange, Users};
+use crate::{BootFlags, HostPower, Identity, Lan, Password, Privilege, SelRecord, UserPart, Users};
 
 fn bmc() -> Bmc {
     let mut users = Users::default();
@@ -131,7 +131,7 @@ fn changes_of_boot_device_and_users_are_entries() {
     let mut bmc = bmc();
     bmc.set_boot_flags(Instant::now(), BootFlags::default(), Requester::Button);
     let user = UserId::new(3).unwrap();
-    bmc.record(Event::UserChanged { user, change: UserChange::Name, by: Requester::Guest });
+    bmc.record(Event::UserChanged { user, name: "admin".into(), part: UserPart::Name, by: Requester::Guest });
     assert_eq!(said(&mut bmc), [(0x12, true, [0x00, 0xff, 0xff]), (0x2b, true, [0x21, 0xff, 0x03])]);
 }
 

@@ -82,11 +82,17 @@ impl Context<'_> {
 
     /// Takes the channel field of a request for a command that is about the LAN channel.
     fn expect_lan(&self, field: u8) -> Result<(), CompletionCode> {
-        let number = match field & 0x0f {
-            THIS_CHANNEL => self.channel,
-            number => number,
-        };
-        if number == LAN_CHANNEL { Ok(()) } else { Err(CompletionCode::INVALID_FIELD) }
+        if self.named_channel(field)? == LAN_CHANNEL { Ok(()) } else { Err(CompletionCode::INVALID_FIELD) }
+    }
+
+    /// The channel that a request names, if there is such a channel: [`LAN_CHANNEL`] or
+    /// [`SYSTEM_INTERFACE`].
+    fn named_channel(&self, field: u8) -> Result<u8, CompletionCode> {
+        match field & 0x0f {
+            THIS_CHANNEL => Ok(self.channel),
+            number @ (LAN_CHANNEL | SYSTEM_INTERFACE) => Ok(number),
+            _ => Err(CompletionCode::INVALID_FIELD),
+        }
     }
 
     /// Whether the command can come by this channel.

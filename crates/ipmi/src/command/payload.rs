@@ -8,9 +8,12 @@
 //! | another session of the same user, at no lower level | takes it over; the old session is told |
 //! | anybody else | 80h; who may deactivate it may do that first |
 
-use bmc::Privilege;
+use bmc::{Privilege, UserChange};
 
-use super::{Context, SessionFacts, SolRequest};
+use super::{
+    Context, SessionFacts, SolRequest,
+    user::{change, user_id},
+};
 use crate::{CompletionCode, Reply};
 
 type Result<T = ()> = std::result::Result<T, CompletionCode>;
@@ -32,7 +35,7 @@ fn expect_sol(payload_type: u8, instance: u8) -> Result {
 fn expect_access(context: &Context<'_>) -> Result<SessionFacts> {
     let session = context.port.current().ok_or(CompletionCode::NOT_IN_PRESENT_STATE)?;
     let needed = Privilege::from_number(context.bmc.sol().privilege);
-    if !context.bmc.users.user(session.user).sol_access || Some(session.privilege) < needed {
+    if !context.bmc.users.user(session.user).sol_access() || Some(session.privilege) < needed {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
     Ok(session)
@@ -158,6 +161,37 @@ pub(super) fn get_version(context: &mut Context<'_>, data: &[u8], reply: &mut Re
         0 | SOL | 0x10..=0x15 => reply.put(&[VERSION_1_0]),
         _ => return Err(NOT_AVAILABLE),
     }
+    Ok(())
+}
+
+/// Payload types 1 and up of a user, as bits: SOL is the only one that has to be allowed.
+const SOL_BIT: u8 = 1 << SOL;
+
+/// 4Ch. The bits that are set are meant, the others stay.
+pub(super) fn set_user_access(context: &mut Context<'_>, data: &[u8], _: &mut Reply) -> Result {
+    const ENABLE: u8 = 0;
+    const DISABLE: u8 = 1;
+
+    let &[channel, operation, types, _, _, _] = data else { return Err(CompletionCode::INVALID_LENGTH) };
+    context.expect_lan(channel)?;
+    let id = user_id(operation)?;
+    let allowed = match operation >> 6 {
+        ENABLE => true,
+        DISABLE => false,
+        _ => return Err(CompletionCode::INVALID_FIELD),
+    };
+    if types & SOL_BIT == 0 {
+        return Ok(());
+    }
+    change(context, id, UserChange::SolAccess(allowed))
+}
+
+/// 4Dh.
+pub(super) fn get_user_access(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> Result {
+    let &[channel, number] = data else { return Err(CompletionCode::INVALID_LENGTH) };
+    context.expect_lan(channel)?;
+    let sol = context.bmc.users.user(user_id(number)?).sol_access();
+    reply.put(&[if sol { SOL_BIT } else { 0 }, 0, 0, 0]);
     Ok(())
 }
 
@@ -308,5 +342,27 @@ mod tests {
         }
         assert_eq!(bench.code(APP, 0x4f, &[0x0e, 0x02]), 0x80);
         assert_eq!(bench.code(APP, 0x4f, &[0x02, 0x01]), 0xcc);
+    }
+
+    #[test]
+    fn a_user_s_sol_is_allowed_and_forbidden() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.ok(APP, 0x4d, &[1, 3]), [0x02, 0, 0, 0]);
+        bench.ok(APP, 0x4c, &[1, 0x40 | 3, 0x02, 0, 0, 0]);
+        assert_eq!(bench.ok(APP, 0x4d, &[1, 3]), [0, 0, 0, 0]);
+        bench.ok(APP, 0x4c, &[1, 3, 0x00, 0, 0x01, 0]);
+        assert_eq!(bench.ok(APP, 0x4d, &[1, 3]), [0, 0, 0, 0], "another payload was meant");
+        bench.ok(APP, 0x4c, &[1, 3, 0x02, 0, 0, 0]);
+        assert_eq!(bench.ok(APP, 0x4d, &[1, 3]), [0x02, 0, 0, 0]);
+        assert_eq!(bench.code(APP, 0x4c, &[1, 0x80 | 3, 0x02, 0, 0, 0]), 0xcc);
+        assert_eq!(bench.code(APP, 0x4c, &[1, 1, 0x02, 0, 0, 0]), 0xcc, "the null user");
+        assert_eq!(bench.code(APP, 0x4d, &[2, 3]), 0xcc);
+    }
+
+    #[test]
+    fn a_user_who_is_forbidden_sol_does_not_get_it() {
+        let mut bench = Bench::new();
+        bench.ok(APP, 0x4c, &[1, 0x40 | 2, 0x02, 0, 0, 0]);
+        assert_eq!(bench.code(APP, 0x48, &ACTIVATE), 0xd4);
     }
 }

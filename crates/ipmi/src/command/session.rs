@@ -20,6 +20,9 @@ pub(super) fn get_challenge(context: &mut Context<'_>, data: &[u8], reply: &mut 
     let (&authentication, name) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
     let name = name.try_into().map_err(|_| CompletionCode::INVALID_LENGTH)?;
     expect_md5(authentication)?;
+    if !context.bmc.lan.access.volatile.admits(context.bmc.host_power()) {
+        return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+    }
     let (id, challenge) = context.port.challenge_v15(name)?;
     reply.put(&id.to_le_bytes());
     reply.put(&challenge);
@@ -28,6 +31,8 @@ pub(super) fn get_challenge(context: &mut Context<'_>, data: &[u8], reply: &mut 
 
 /// 3Ah.
 pub(super) fn activate(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> Result {
+    const LEVEL_EXCEEDS_LIMIT: CompletionCode = CompletionCode(0x86);
+
     expect_v15(context)?;
     let (&[authentication, privilege], data) =
         data.split_first_chunk().ok_or(CompletionCode::INVALID_LENGTH)?;
@@ -35,6 +40,9 @@ pub(super) fn activate(context: &mut Context<'_>, data: &[u8], reply: &mut Reply
     let sequence = data.try_into().map_err(|_| CompletionCode::INVALID_LENGTH)?;
     expect_md5(authentication)?;
     let max = Privilege::from_number(privilege & 0x0f).ok_or(CompletionCode::INVALID_FIELD)?;
+    if !context.bmc.lan.v15_admits(max) {
+        return Err(LEVEL_EXCEEDS_LIMIT);
+    }
     let (id, inbound_seq, max) = context.port.activate_v15(max, challenge, u32::from_le_bytes(sequence))?;
     reply.put(&[MD5]);
     reply.put(&id.to_le_bytes());
@@ -67,7 +75,7 @@ pub(super) fn set_privilege(context: &mut Context<'_>, data: &[u8], reply: &mut 
                 return Err(NOT_AVAILABLE);
             }
             let limit = context.bmc.users.user(session.user).limit();
-            if level > session.max || level > context.bmc.lan.max_privilege || Some(level) > limit {
+            if level > session.max || level > context.bmc.lan.max_privilege() || Some(level) > limit {
                 return Err(EXCEEDS_LIMIT);
             }
             context.port.set_privilege(level);
@@ -215,7 +223,7 @@ mod tests {
 
         let mut bench = Bench::new();
         bench.own().privilege = Privilege::User;
-        bench.bmc.lan.max_privilege = Privilege::User;
+        bench.bmc.lan.access.volatile.limit = Privilege::User;
         assert_eq!(bench.code(APP, 0x3b, &[3]), 0x81);
     }
 

@@ -122,12 +122,30 @@ pub static TABLE: &[Row] = &[
     set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close).shown_by("ipmitool mc info"),
     get(APP, 0x3d, "22.20", "Get Session Info", USER, 1..=5, session::get_info)
         .shown_by("ipmitool session info active"),
+    set(APP, 0x40, "22.22", "Set Channel Access", ADMIN, 3..=3, channel::set_access)
+        .guarded()
+        .shown_by("ipmitool lan set 1 access on"),
+    get(APP, 0x41, "22.23", "Get Channel Access", USER, 2..=2, channel::get_access)
+        .shown_by("ipmitool channel info"),
     get(APP, 0x42, "22.24", "Get Channel Info", USER, 1..=1, channel::get_info)
         .shown_by("ipmitool channel info"),
+    set(APP, 0x43, "22.26", "Set User Access", ADMIN, 3..=4, user::set_access)
+        .guarded()
+        .shown_by("ipmitool user priv 3 2 1"),
     get(APP, 0x44, "22.27", "Get User Access", OPERATOR, 2..=2, user::get_access)
         .shown_by("ipmitool user list"),
+    set(APP, 0x45, "22.28", "Set User Name", ADMIN, 17..=17, user::set_name)
+        .guarded()
+        .shown_by("ipmitool user set name 3 bob"),
+    get(APP, 0x46, "22.29", "Get User Name", OPERATOR, 1..=1, user::get_name).shown_by("ipmitool user list"),
+    set(APP, 0x47, "22.30", "Set User Password", ADMIN, 2..=22, user::set_password)
+        .guarded()
+        .shown_by("ipmitool user set password 3 secret"),
     get(APP, 0x54, "22.15", "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites)
         .shown_by("ipmitool mc info"),
+    set(APP, 0x56, "22.25", "Set Channel Security Keys", ADMIN, 3..=32, channel::set_security_keys)
+        .guarded()
+        .shown_by("ipmi-config --category=core --checkout --section=Lan_Conf_Security_Keys"),
     // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
     set(APP, 0x48, "24.1", "Activate Payload", USER, 6..=6, payload::activate)
         .shown_by("test: one_sol_session_shows_every_byte_from_the_first_on"),
@@ -137,6 +155,11 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool raw 0x06 0x4a 0x01"),
     get(APP, 0x4b, "24.5", "Get Payload Instance Info", USER, 2..=2, payload::get_instance)
         .shown_by("ipmitool raw 0x06 0x4b 0x01 0x01"),
+    set(APP, 0x4c, "24.6", "Set User Payload Access", ADMIN, 6..=6, payload::set_user_access)
+        .guarded()
+        .shown_by("ipmitool sol payload enable 1 3"),
+    get(APP, 0x4d, "24.7", "Get User Payload Access", OPERATOR, 2..=2, payload::get_user_access)
+        .shown_by("ipmitool sol payload status 1 2"),
     get(APP, 0x4e, "24.8", "Get Channel Payload Support", USER, 1..=1, payload::get_support)
         .shown_by("ipmitool raw 0x06 0x4e 0x0e"),
     get(APP, 0x4f, "24.9", "Get Channel Payload Version", USER, 2..=2, payload::get_version)

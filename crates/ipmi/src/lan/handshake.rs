@@ -14,11 +14,13 @@
 //! | message | status | because |
 //! |---|---|---|
 //! | Open Session | 04h, 05h, 10h, 11h | no enabled cipher suite has the proposed algorithms |
-//! | Open Session | 09h, 0Ah | no such privilege level; above the channel's limit |
+//! | Open Session | 09h, 0Ah | no such privilege level; above the channel's or the cipher suite's limit |
 //! | Open Session | 12h | the three algorithm blocks are not what they should be |
 //! | RAKP 1 | 09h, 0Ah | no such privilege level; above the user's or the channel's limit |
 //! | RAKP 1 | 0Ch, 0Dh | the name is too long; nobody enabled has it |
 //! | RAKP 3 | 0Fh | the password is wrong |
+//! | Open Session | 01h | the channel is disabled, or open before the machine boots only |
+//! | RAKP 3 | 01h | the user has as many sessions as the user may have |
 //! | all | 01h | too many logins of this peer failed (see `throttle`), or all session slots are taken |
 //! | RAKP 1, 3 | 02h | the handshake took more than 10 s, or another pushed it out (see `pending`) |
 //!
@@ -92,10 +94,13 @@ impl Opened {
         managed_session: u32,
         lan: &Lan,
     ) -> Result<Self, Status> {
-        let suite = Suite::choose(&request.proposal?, &lan.cipher_suites)?;
+        let mut suites = lan.cipher_suites.clone();
+        suites.retain(|suite| lan.suite_limit(*suite).is_some());
+        let suite = Suite::choose(&request.proposal?, &suites)?;
+        let limit = lan.suite_limit(suite.id()).ok_or(Status::NO_SUITE_MATCH)?;
         let max = match request.privilege {
-            0 => lan.max_privilege,
-            number => privilege(number, lan.max_privilege)?,
+            0 => limit,
+            number => privilege(number, limit)?,
         };
         Ok(Self { console_session: request.console_session, managed_session, suite, max })
     }
@@ -258,7 +263,7 @@ mod tests {
         let mut bmc = bmc();
         assert_eq!(Opened::new(&open(0), 7, &bmc.lan).unwrap().response(1).privilege, 4);
         assert_eq!(Opened::new(&open(3), 7, &bmc.lan).unwrap().response(1).privilege, 3);
-        bmc.lan.max_privilege = Privilege::Operator;
+        bmc.lan.access.volatile.limit = Privilege::Operator;
         assert_eq!(Opened::new(&open(0), 7, &bmc.lan).unwrap().response(1).privilege, 3);
         assert_eq!(Opened::new(&open(4), 7, &bmc.lan).unwrap_err(), Status::UNAUTHORIZED_ROLE);
         assert_eq!(Opened::new(&open(6), 7, &bmc.lan).unwrap_err(), Status::INVALID_ROLE);

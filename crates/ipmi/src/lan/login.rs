@@ -55,6 +55,9 @@ impl Server {
         if self.throttle.refuses(now, route.peer.ip()) || self.sessions.active.is_full() {
             return Err(Status::INSUFFICIENT_RESOURCES);
         }
+        if !bmc.lan.access.volatile.admits(bmc.host_power()) {
+            return Err(Status::INSUFFICIENT_RESOURCES);
+        }
         if let Some(opened) = self.sessions.pending.opened_by(now, route.peer, request.console_session)
             && Opened::new(request, opened.managed_session, &bmc.lan).as_ref() == Ok(opened)
         {
@@ -150,6 +153,10 @@ impl Server {
             Err(Status::INSUFFICIENT_RESOURCES.into())
         } else {
             challenged.establish(&message, bmc).and_then(|established| {
+                let limit = bmc.users.user(challenged.user).access().session_limit;
+                if !self.sessions.has_room_for(challenged.user, limit) {
+                    return Err(Status::INSUFFICIENT_RESOURCES.into());
+                }
                 let slot = self.activate(now, route, id, established)?;
                 Ok((slot, challenged.user))
             })

@@ -19,6 +19,8 @@ use crate::{
 
 /// No slot for one more session (§22.17).
 const NO_SESSION_SLOT: CompletionCode = CompletionCode(0x81);
+/// The user has as many sessions as the user may have (§22.17).
+const NO_USER_SLOT: CompletionCode = CompletionCode(0x82);
 /// Invalid user name (§22.16).
 const INVALID_USER_NAME: CompletionCode = CompletionCode(0x81);
 /// The initial outbound sequence number is not one (§22.17).
@@ -179,6 +181,9 @@ impl SessionPort for View<'_> {
         }
         if self.limits.of_user(given.user).is_none_or(|limit| max > limit) {
             return Err(LEVEL_EXCEEDS_LIMIT);
+        }
+        if !self.sessions.has_room_for(given.user, self.limits.sessions_of(given.user)) {
+            return Err(NO_USER_SLOT);
         }
         let first_inbound = self.sessions.random.nonzero();
         let link = Link::V15(LinkV15::new(first_inbound, initial_outbound_seq));

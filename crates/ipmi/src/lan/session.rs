@@ -112,8 +112,8 @@ impl Session {
     /// Whether its user may have SOL at the limits of this moment.
     pub(super) fn may_have_sol(&self, bmc: &Bmc) -> bool {
         let user = bmc.users.user(self.user);
-        let limit = user.limit().map(|limit| limit.min(bmc.lan.max_privilege));
-        user.sol_access && limit.is_some_and(|limit| limit as u8 >= bmc.sol().privilege)
+        let limit = user.limit().map(|limit| limit.min(bmc.lan.max_privilege()));
+        user.sol_access() && limit.is_some_and(|limit| limit as u8 >= bmc.sol().privilege)
     }
 
     /// A genuine packet came.

@@ -43,6 +43,12 @@ impl Sessions {
         self.active.remove(slot);
     }
 
+    /// Whether a user can have one more session, of so many at a time; 0 is no limit.
+    pub(super) fn has_room_for(&self, user: UserId, limit: u8) -> bool {
+        let open = self.active.iter().filter(|(_, session)| session.user == user).count();
+        limit == 0 || open < usize::from(limit)
+    }
+
     /// Ends all sessions that may not go on.
     pub(super) fn end_invalid(&mut self, now: Instant, bmc: &Bmc) {
         for slot in 0..self.active.capacity() {
@@ -63,21 +69,28 @@ impl Sessions {
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     users: [Option<Privilege>; 16],
+    sessions: [u8; 16],
     channel: Privilege,
 }
 
 impl Limits {
     pub(super) fn of(bmc: &Bmc) -> Self {
-        let mut users = [None; 16];
-        for (limit, id) in users.iter_mut().zip(UserId::all()) {
+        let (mut users, mut sessions) = ([None; 16], [0; 16]);
+        for ((limit, count), id) in users.iter_mut().zip(&mut sessions).zip(UserId::all()) {
             *limit = bmc.users.user(id).limit();
+            *count = bmc.users.user(id).access().session_limit;
         }
-        Self { users, channel: bmc.lan.max_privilege }
+        Self { users, sessions, channel: bmc.lan.max_privilege() }
     }
 
     /// The highest level that a session of this user can have now; `None` is no access.
     pub(super) fn of_user(&self, user: UserId) -> Option<Privilege> {
         let limit = self.users.get(usize::from(user.number()) - 1).copied().flatten()?;
         Some(limit.min(self.channel))
+    }
+
+    /// How many sessions this user can have at a time; 0 is no limit.
+    pub(super) fn sessions_of(&self, user: UserId) -> u8 {
+        self.sessions.get(usize::from(user.number()) - 1).copied().unwrap_or_default()
     }
 }

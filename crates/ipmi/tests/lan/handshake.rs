@@ -135,7 +135,7 @@ fn a_level_above_the_user_s_or_the_channel_s_limit_is_refused() {
     let mut bench = Bench::new();
     let above = Credentials { privilege: Privilege::Operator, ..reader() };
     assert_eq!(bench.refused(above), Status::UNAUTHORIZED_ROLE);
-    bench.bmc.lan.max_privilege = Privilege::Operator;
+    bench.bmc.lan.access.volatile.limit = Privilege::Operator;
     assert_eq!(bench.refused(admin()), Status::UNAUTHORIZED_ROLE);
     bench.login(Credentials { privilege: Privilege::Operator, ..admin() });
 }

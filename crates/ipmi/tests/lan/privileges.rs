@@ -52,7 +52,7 @@ fn raising_a_session_above_its_own_or_its_user_s_limit_gives_81h() {
 fn an_administrator_on_a_channel_of_operators_is_an_operator() {
     let mut bench = Bench::new();
     let mut session = bench.login(admin());
-    bench.bmc.lan.max_privilege = Privilege::Operator;
+    bench.bmc.lan.access.volatile.limit = Privilege::Operator;
     assert_eq!(bench.command(&mut session, TRANSPORT, 0x21, &[1, 1, 1]).0, D4);
     assert_eq!(bench.command(&mut session, CHASSIS, 2, &[1]).0, CompletionCode::OK);
 }

@@ -211,7 +211,7 @@ fn another_challenge_a_level_above_the_limit_and_a_zero_sequence_are_refused() {
     let (id, challenge) = bench.challenge(b"admin").unwrap();
     assert_eq!(bench.activate(id, [0; 16], 4, 1).unwrap().code.0, 0x85);
     assert_eq!(bench.activate(id, challenge, 4, 0).unwrap().code.0, 0x84);
-    bench.bmc.lan.max_privilege = Privilege::Operator;
+    bench.bmc.lan.access.volatile.limit = Privilege::Operator;
     assert_eq!(bench.activate(id, challenge, 4, 1).unwrap().code.0, 0x86);
     assert_eq!(bench.activate(id, challenge, 3, 1).unwrap().code, CompletionCode::OK);
 }
