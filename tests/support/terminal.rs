@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{Read as _, Write as _},
+    os::unix::process::ExitStatusExt as _,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -17,7 +18,7 @@ use rustix::{
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
 };
 
-use super::{BOOT, Machine, SOON, wait_for};
+use super::{BOOT, Machine, SOON, Said, wait_for};
 
 /// A program and the terminal that it runs in.
 pub struct Terminal {
@@ -165,6 +166,35 @@ impl Machine {
         let shell = self.shell();
         shell.line(&format!("{line}; say did {number}"));
         self.wait_printed(&format!("qemu-bmc-guest: did {number}"), 1);
+    }
+
+    /// Types a line into the guest's shell, and waits for all that it says and how it ends.
+    #[track_caller]
+    pub fn guest_says(&self, line: &str) -> Said {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let (begin, end) = (format!("says-{number}-begin"), format!("says-{number}-end"));
+        let start = std::time::Instant::now();
+        // The quotes keep the marks out of the line's own echo.
+        let marked = |mark: &str| mark.replacen('-', "''-", 1);
+        let shell = self.shell();
+        shell.line(&format!("echo {}; ( {line} ) 2>&1; echo {} $? .", marked(&begin), marked(&end)));
+        let find = || {
+            let console = self.console().replace('\r', "");
+            let (_, said) = console.split_once(&format!("{begin}\n"))?;
+            let (out, status) = said.split_once(&format!("{end} "))?;
+            let code: i32 = status.split_once(" .\n")?.0.parse().ok()?;
+            Some((out.to_owned(), code))
+        };
+        let (out, code) = wait_for(&format!("the guest carries out {line:?}"), BOOT, find);
+        let status = std::process::ExitStatus::from_raw(code << 8);
+        Said { status, out, err: String::new(), took: start.elapsed() }
+    }
+
+    /// Waits until the guest has found its BMC.
+    #[track_caller]
+    pub fn wait_for_ipmi(&self) {
+        self.guest_does("until [ -c /dev/ipmi0 ]; do usleep 100000; done");
     }
 
     /// The reason for the latest start, in ipmitool's words.

@@ -34,6 +34,8 @@ impl CompletionCode {
     pub const INVALID_FIELD: Self = Self(0xcc);
     /// Command illegal for the specified sensor or record type.
     pub const ILLEGAL_FOR_SENSOR: Self = Self(0xcd);
+    /// The command can't be answered: the BMC is initializing itself.
+    pub const INITIALIZING: Self = Self(0xd2);
     /// Insufficient privilege level.
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(0xd4);
     /// Not supported in the present state.

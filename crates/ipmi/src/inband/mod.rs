@@ -14,12 +14,14 @@
 //!
 //! What a physical interface can't do, and this one has to live with:
 //!
-//! * **The connection can break**, when the controller restarts. QEMU then answers the guest itself, with an
-//!   error. It takes the number of that answer from the bytes that it sent; of a number that had to be
-//!   escaped it takes the escape, so that the guest's registers wait for ever. [`Server::connect`]
-//!   therefore answers these three numbers once when the machine ran before; an interface that waits for none
-//!   of them has already forgotten them.
-//! * **A frame can be cut off** by that, too. The first byte of a connection ends it.
+//! * **The connection can break**, when the controller restarts. QEMU then answers what was asked with an
+//!   error, but not always: it takes the number of that answer from the bytes that it sent, where some
+//!   numbers are escaped, and it forgets a request that it was about to write. The guest's registers then
+//!   wait for that one number for ever, over resets too. So [`Server::connect`] gives an answer of every
+//!   number, the highest first: exactly one fits. Registers that wait for none are in a state that drivers
+//!   leave by the "abort" that they have for it (§9.12), or don't see.
+//! * **A frame can be cut off** by that, too, and QEMU keeps its beginning. The first byte of the next
+//!   connection ends it, for with another end it could be an order.
 //! * **Every request is answered**, even one that is too long: QEMU would wait for four seconds.
 
 mod port;
@@ -36,7 +38,7 @@ use self::{
 };
 use crate::{
     CompletionCode, Reply, Request,
-    command::{self, Context, SYSTEM_INTERFACE},
+    command::{self, Context, Ran, SYSTEM_INTERFACE},
 };
 
 /// What the guest's interface shows besides answers. The BMC owns it, and the model says what it is.
@@ -131,14 +133,16 @@ impl Server {
         }
     }
 
-    /// A connection to the machine was made; of an earlier one, nothing is left. `resumed`: the machine may
-    /// have asked something that an earlier connection took with it.
+    /// A connection to the machine was made; here, nothing is left of an earlier one. `resumed`: the machine
+    /// has had one before, which may have taken half a frame or a whole request with it.
     pub fn connect(&mut self, resumed: bool, bmc: &Bmc) {
         *self = Self::new(self.config);
-        self.out.push_back(wire::end_of_nothing());
+        if resumed {
+            self.out.push_back(wire::end_of_nothing());
+        }
         self.out.push_back(wire::order(Order::Version));
         if resumed {
-            self.out.extend(wire::ESCAPED_NUMBERS.map(refused_unasked));
+            self.out.extend((0..=u8::MAX).rev().map(answer_to_nothing));
         }
         self.refresh(bmc);
     }
@@ -148,12 +152,18 @@ impl Server {
         self.capabilities
     }
 
-    /// Takes bytes of the machine's, however they are cut, and carries out the requests in them.
-    pub fn receive(&mut self, now: Instant, bytes: &[u8], bmc: &mut Bmc) {
+    /// Takes bytes of the machine's, however they are cut, and carries out the requests in them. Returns which
+    /// these were, for a log.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8], bmc: &mut Bmc) -> Vec<Ran> {
+        let mut all_run = Vec::new();
         for byte in bytes {
             let answer = match self.decoder.push(*byte) {
                 None => continue,
-                Some(Frame::Request(numbered)) => Some(run(now, self.config, &numbered, bmc)),
+                Some(Frame::Request(numbered)) => {
+                    let reply = run(now, self.config, &numbered.request, bmc);
+                    all_run.push(Ran::new(&numbered.request, &reply));
+                    Some(wire::answer(&numbered, &reply))
+                }
                 Some(Frame::TooLong(numbered)) => Some(failed(&numbered, CompletionCode::REQUEST_TRUNCATED)),
                 Some(Frame::Notice(notice)) => {
                     match notice {
@@ -169,6 +179,7 @@ impl Server {
             self.refresh(bmc);
             self.out.extend(answer);
         }
+        all_run
     }
 
     /// Shows the machine what has changed.
@@ -199,11 +210,11 @@ impl Server {
     }
 }
 
-fn run(now: Instant, config: Config, numbered: &Numbered<'_>, bmc: &mut Bmc) -> Vec<u8> {
+fn run(now: Instant, config: Config, request: &Request<'_>, bmc: &mut Bmc) -> Reply {
     let Config { trusted, sol_port } = config;
     let port = &mut NoSessions { sol_port };
     let mut context = Context { now, bmc, channel: SYSTEM_INTERFACE, trusted, port };
-    wire::answer(numbered, &command::dispatch(&mut context, &numbered.request))
+    command::dispatch(&mut context, request)
 }
 
 fn failed(numbered: &Numbered<'_>, code: CompletionCode) -> Vec<u8> {
@@ -212,10 +223,10 @@ fn failed(numbered: &Numbered<'_>, code: CompletionCode) -> Vec<u8> {
     wire::answer(numbered, &reply)
 }
 
-/// An answer to a request whose content is lost: "node busy", to a command that any driver may repeat.
-fn refused_unasked(seq: u8) -> Vec<u8> {
+/// An answer to a request that is lost, which the number is all that matters of.
+fn answer_to_nothing(seq: u8) -> Vec<u8> {
     let request = Request { netfn: 0x06, lun: 0, command: 0x01, data: &[] };
-    failed(&Numbered { seq, request }, CompletionCode::NODE_BUSY)
+    failed(&Numbered { seq, request }, CompletionCode::INITIALIZING)
 }
 
 #[cfg(test)]

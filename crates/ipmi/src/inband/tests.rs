@@ -37,28 +37,27 @@ impl Bench {
 const GET_DEVICE_ID: [u8; 5] = [0x00, 0x18, 0x01, 0xe7, 0xa0];
 
 #[test]
-fn a_connection_begins_with_the_end_of_whatever_was_and_the_whole_state() {
+fn a_connection_begins_with_the_version_and_the_whole_state() {
     let mut bench = Bench::unconnected(true);
     bench.server.connect(false, &bench.bmc);
-    assert_eq!(bench.sent(), [&[0xa0][..], &[0xff, 0x01, 0xa1], &[0x06, 0xa1], &[0x00, 0xa1]]);
+    assert_eq!(bench.sent(), [&[0xff, 0x01, 0xa1][..], &[0x06, 0xa1], &[0x00, 0xa1]]);
     bench.bmc.global_enables = 0x0f;
     bench.server.connect(false, &bench.bmc);
-    assert_eq!(bench.sent(), [&[0xa0][..], &[0xff, 0x01, 0xa1], &[0x05, 0xa1], &[0x00, 0xa1]]);
+    assert_eq!(bench.sent(), [&[0xff, 0x01, 0xa1][..], &[0x05, 0xa1], &[0x00, 0xa1]]);
 }
 
 #[test]
-fn a_machine_that_ran_before_is_freed_of_the_answers_that_it_can_not_give_itself() {
+fn a_machine_that_had_a_connection_before_is_freed_of_what_that_has_left() {
     let mut bench = Bench::unconnected(true);
     bench.server.connect(true, &bench.bmc);
     let sent = bench.sent();
-    assert_eq!(
-        sent[2..5],
-        [
-            &[0xaa, 0xb0, 0x1c, 0x01, 0xc0, 0x83, 0xa0][..],
-            &[0xaa, 0xb1, 0x1c, 0x01, 0xc0, 0x82, 0xa0],
-            &[0xaa, 0xba, 0x1c, 0x01, 0xc0, 0x79, 0xa0],
-        ]
-    );
+    assert_eq!(sent[0], [0xa0], "the end of half a frame");
+    let answers: Vec<_> = sent.iter().filter(|frame| frame.contains(&0x1c)).collect();
+    assert_eq!(answers.len(), 256);
+    assert_eq!(*answers[0], [0xff, 0x1c, 0x01, 0xd2, 0x12, 0xa0]);
+    // The highest first: a machine that takes one then waits for the next number, which has been.
+    assert_eq!(*answers[255 - 0xa0], [0xaa, 0xb0, 0x1c, 0x01, 0xd2, 0x71, 0xa0]);
+    assert_eq!(*answers[255], [0x00, 0x1c, 0x01, 0xd2, 0x11, 0xa0]);
 }
 
 #[test]
@@ -100,9 +99,9 @@ fn a_guest_that_is_not_trusted_is_refused_what_is_guarded() {
     // Set SOL Configuration Parameters: enable.
     let set_sol = [0x03, 0x30, 0x21, 0x01, 0x01, 0x00, 0xaa, 0xba, 0xa0];
     let mut bench = Bench::unconnected(false);
-    assert_eq!(bench.receive(&set_sol)[2][3], 0xd4);
+    assert_eq!(bench.receive(&set_sol).last().unwrap()[3], 0xd4);
     let mut bench = Bench::new();
-    assert_ne!(bench.receive(&set_sol)[0][3], 0xd4);
+    assert_ne!(bench.receive(&set_sol).last().unwrap()[3], 0xd4);
 }
 
 #[test]
@@ -163,7 +162,7 @@ proptest! {
         bench.sent();
         let mut request = [&[0x01, netfn << 2, command & 0x7f][..], &data].concat();
         let sum = request.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
-        prop_assume!(!wire::ESCAPED_NUMBERS.contains(&sum) && !request.iter().any(|byte| *byte >= 0xa0));
+        prop_assume!(!wire::ESCAPED.contains(&sum) && !request.iter().any(|byte| *byte >= 0xa0));
         request.extend([sum, 0xa0]);
         let sent = bench.receive(&request);
         let answers: Vec<_> = sent.iter().filter(|frame| frame.last() == Some(&0xa0)).collect();

@@ -21,8 +21,8 @@ const ESCAPED_BIT: u8 = 0x10;
 /// The version of the protocol that there is.
 const PROTOCOL_VERSION: u8 = 1;
 
-/// Sequence numbers that the framing has to escape.
-pub(super) const ESCAPED_NUMBERS: [u8; 3] = [END_OF_MESSAGE, END_OF_CONTROL, ESCAPE];
+/// Bytes that the framing has to escape.
+pub(super) const ESCAPED: [u8; 3] = [END_OF_MESSAGE, END_OF_CONTROL, ESCAPE];
 
 /// The longest frame: QEMU's own limit of a message, its sequence number and its checksum.
 const FRAME_MAX: usize = 300 + 2;
@@ -224,7 +224,7 @@ pub(super) fn order(order: Order) -> Vec<u8> {
 }
 
 fn push_escaped(frame: &mut Vec<u8>, byte: u8) {
-    if ESCAPED_NUMBERS.contains(&byte) {
+    if ESCAPED.contains(&byte) {
         frame.extend([ESCAPE, byte | ESCAPED_BIT]);
     } else {
         frame.push(byte);

@@ -111,8 +111,7 @@ impl Door {
                 count = reader.read(&mut chunk), if unsent.is_empty() => match count {
                     Ok(0) => return Ok(Ended::ByMachine),
                     Ok(count) => {
-                        let bytes = chunk.get(..count).unwrap_or_default();
-                        controller.with(|bmc| server.receive(Instant::now(), bytes, bmc));
+                        receive(server, controller, chunk.get(..count).unwrap_or_default());
                     }
                     Err(error) => return ended(error),
                 },
@@ -122,8 +121,7 @@ impl Door {
         }
         // No request may be left without its answer, and this one's could be on its way.
         while let Ok(Ok(count @ 1..)) = time::timeout(IDLE, reader.read(&mut chunk)).await {
-            let bytes = chunk.get(..count).unwrap_or_default();
-            controller.with(|bmc| server.receive(Instant::now(), bytes, bmc));
+            receive(server, controller, chunk.get(..count).unwrap_or_default());
             while let Some(frame) = server.poll_transmit() {
                 writer.write_all(&frame).await?;
             }
@@ -132,6 +130,12 @@ impl Door {
         let hung_up = async { while let Ok(1..) = reader.read(&mut chunk).await {} };
         let _ = time::timeout(HANG_UP, hung_up).await;
         Ok(Ended::Closed)
+    }
+}
+
+fn receive(server: &mut Server, controller: &Controller, bytes: &[u8]) {
+    for command in controller.with(|bmc| server.receive(Instant::now(), bytes, bmc)) {
+        tracing::debug!("in band: {command}");
     }
 }
 
