@@ -165,7 +165,7 @@ fn wait_for_more(machine: &Machine) {
 
 #[test]
 fn a_controller_that_dies_again_and_again_leaves_the_guest_its_interface() {
-    const DEATHS: usize = 40;
+    const DEATHS: usize = 20;
     let mut machine = booted(Setup::new().with("DEBUG", true));
     let qemu = machine.qemu_pid();
     asks_without_end(&machine);
