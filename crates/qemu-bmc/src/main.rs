@@ -9,6 +9,7 @@ mod config;
 mod configured;
 mod console;
 mod controller;
+mod foundation;
 mod init;
 mod logging;
 mod machine;
