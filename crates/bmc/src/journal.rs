@@ -13,13 +13,14 @@
 //! | QEMU did not start | power unit | soft power control failure, until the next start |
 //! | reset | restart | cause and channel |
 //! | the boot device was changed | system event | reconfigured |
-//! | a login failed, a peer was locked out | session audit | invalid name or password, disabled; user, channel |
-//! | a user was changed | version change | the user's number as the third byte |
+//! | a login failed | platform security | out-of-band password violation; user and channel |
+//! | a user was changed | version change | software change; the user's number |
 //! | the controller started | microcontroller; power unit | running; input lost and back, if it was |
 //! | the clock was set | system event | clock synchronised, twice: before and after |
 //!
 //! Logins are what strangers can cause: of their failures ten are written, and then one in ten minutes, so
-//! that nobody can push everything else out of the log from afar.
+//! that nobody can push everything else out of the log from afar. Session audit (sensor type 2Ah) has a state
+//! for them as well, with user and channel in the standard's own places; but ipmitool shows it as nothing.
 
 use std::fmt;
 
@@ -70,7 +71,6 @@ pub(crate) struct Journal {
     /// The power unit's fault that is asserted.
     fault: Option<u8>,
     failures: Budget,
-    lockouts: Budget,
 }
 
 impl Journal {
@@ -87,10 +87,7 @@ impl Journal {
             Event::ControllerStarted(start) => started(*start),
             Event::UserChanged { user, .. } => vec![user_changed(*user)],
             Event::LoginFailed { user: name, .. } if self.failures.spend(context.host_time) => {
-                vec![session_audit(INVALID_LOGIN, user(name))]
-            }
-            Event::LoginThrottled { .. } if self.lockouts.spend(context.host_time) => {
-                vec![session_audit(LOCKED_OUT, None)]
+                vec![login_failed(user(name))]
             }
             _ => Vec::new(),
         }
@@ -205,23 +202,27 @@ pub(crate) fn clock_set() -> [PlatformEvent; 2] {
     [FIRST_OF_PAIR, SECOND_OF_PAIR].map(|which| with_second(system(CLOCK_SYNCHRONIZED), which))
 }
 
-/// Sensor type 2Ah, Session Audit. User 0 is nobody that is known.
-fn session_audit(state: u8, user: Option<UserId>) -> PlatformEvent {
-    PlatformEvent::specific(0x2a, number::SESSIONS, state)
-        .with_extension(user.map_or(0, UserId::number), LAN_CHANNEL)
-}
-const INVALID_LOGIN: u8 = 0x02;
-const LOCKED_OUT: u8 = 0x03;
+/// Sensor type 06h, Platform Security Violation Attempt. Event data 2 and 3 are this controller's own, and
+/// marked as such: user, 0 if it is nobody that is known, and channel.
+fn login_failed(user: Option<UserId>) -> PlatformEvent {
+    const OUT_OF_BAND_PASSWORD_VIOLATION: u8 = 0x05;
 
-/// Sensor type 2Bh, Version Change: of the controller's configuration. That there is a user's number in event
-/// data 3 is this controller's own addition, and marked as such.
+    let event = PlatformEvent::specific(0x06, number::SESSIONS, OUT_OF_BAND_PASSWORD_VIOLATION);
+    let first = OUT_OF_BAND_PASSWORD_VIOLATION | OEM_SECOND | OEM_THIRD;
+    PlatformEvent { data: [first, user.map_or(0, UserId::number), LAN_CHANNEL], ..event }
+}
+
+/// Sensor type 2Bh, Version Change: of the controller's configuration. The user's number in event data 3 is
+/// this controller's own.
 fn user_changed(user: UserId) -> PlatformEvent {
     const SOFTWARE_CHANGE: u8 = 0x01;
-    const OEM_THIRD: u8 = 0x20;
+    const UNSPECIFIED: u8 = 0x00;
 
-    let mut event = PlatformEvent::specific(0x2b, number::CONFIGURATION, SOFTWARE_CHANGE);
-    event.data = [SOFTWARE_CHANGE | OEM_THIRD, 0xff, user.number()];
-    event
+    let event = PlatformEvent::specific(0x2b, number::CONFIGURATION, SOFTWARE_CHANGE);
+    PlatformEvent {
+        data: [SOFTWARE_CHANGE | SPECIFIC_SECOND | OEM_THIRD, UNSPECIFIED, user.number()],
+        ..event
+    }
 }
 
 /// Sensor type 16h, Microcontroller, whose states are those of availability (Table 42-2, 0Ah).
@@ -244,12 +245,15 @@ fn ended(event: PlatformEvent) -> PlatformEvent {
     PlatformEvent { direction: Direction::Deasserted, ..event }
 }
 
+/// What event data 1 says of event data 2 and 3 (Table 29-6): that they are the sensor type's or ours.
+const SPECIFIC_SECOND: u8 = 0xc0;
+const OEM_SECOND: u8 = 0x80;
+const OEM_THIRD: u8 = 0x20;
+
 /// An event with the sensor type's own event data 2, and nothing in event data 3.
 fn with_second(event: PlatformEvent, second: u8) -> PlatformEvent {
-    const SECOND: u8 = 0xc0;
-
     let [offset, ..] = event.data;
-    PlatformEvent { data: [offset | SECOND, second, 0xff], ..event }
+    PlatformEvent { data: [offset | SPECIFIC_SECOND, second, 0xff], ..event }
 }
 
 /// How many entries strangers may cause.

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 pub use partial::{Partial, PartialError};
 pub use record::{SelChange, SelEntry, SelRecord};
 
-use crate::{Bmc, Event, PlatformEvent, Requester, sensors::number};
+use crate::{Bmc, Direction, Event, PlatformEvent, Requester, sensors::number};
 
 /// The highest record id: 0000h and FFFFh stand for the first and the last entry (§31.5).
 const LAST_ID: u16 = 0xfffe;
@@ -275,20 +275,18 @@ impl Sel {
 
     /// The log's own event, once it has become so full that it should be told.
     fn news(&mut self) -> Option<PlatformEvent> {
-        /// Event data 3 has the percentage, event data 2 says nothing (Table 42-3, sensor type 10h).
-        const ALMOST_FULL: u8 = 0x35;
-        const FULL: u8 = 0x04;
-
         let level = self.level();
         if level <= self.told {
             return None;
         }
         self.told = level;
-        let mut event = PlatformEvent::specific(EVENT_LOGGING_DISABLED, number::EVENT_LOG, FULL);
-        if level == Level::AlmostFull {
-            event.data = [ALMOST_FULL, 0xff, u8::try_from(self.percent()).unwrap_or(100)];
-        }
-        Some(event)
+        Some(match level {
+            Level::Full => own_event(FULL),
+            Level::AlmostFull | Level::Room => {
+                let percent = u8::try_from(self.percent()).unwrap_or(100);
+                PlatformEvent { data: [ALMOST_FULL | THIRD, 0xff, percent], ..own_event(ALMOST_FULL) }
+            }
+        })
     }
 
     fn reserve(&mut self, seed: u32) -> u16 {
@@ -303,9 +301,15 @@ impl Sel {
     }
 }
 
-/// Sensor type 10h (Table 42-3).
-const EVENT_LOGGING_DISABLED: u8 = 0x10;
+/// A state of sensor type 10h, Event Logging Disabled (Table 42-3).
+fn own_event(state: u8) -> PlatformEvent {
+    PlatformEvent::specific(0x10, number::EVENT_LOG, state)
+}
 const CLEARED: u8 = 0x02;
+const FULL: u8 = 0x04;
+const ALMOST_FULL: u8 = 0x05;
+/// Event data 3 has the percentage; event data 2 says nothing.
+const THIRD: u8 = 0x30;
 
 impl Bmc {
     /// The event log, to read.
@@ -344,7 +348,19 @@ impl Bmc {
 
     /// Deletes an entry; returns its record id.
     pub fn delete_from_log(&mut self, key: SelKey) -> Option<u16> {
-        self.sel.delete(self.log_time(), key)
+        let deleted = self.sel.delete(self.log_time(), key);
+        self.note_room();
+        deleted
+    }
+
+    /// The states of the log's own sensor that are over now end without an entry, which would only take room.
+    fn note_room(&mut self) {
+        let level = self.sel.level();
+        for (state, of) in [(FULL, Level::Full), (ALMOST_FULL, Level::AlmostFull)] {
+            if level < of {
+                self.sensors.hear(&PlatformEvent { direction: Direction::Deasserted, ..own_event(state) });
+            }
+        }
     }
 
     /// Deletes all entries. The next one tells so.
@@ -352,7 +368,8 @@ impl Bmc {
         let time = self.log_time();
         self.record(Event::LogCleared { entries: self.sel.len(), by });
         self.sel.change(SelChange::Cleared { time });
-        self.raise(PlatformEvent::specific(EVENT_LOGGING_DISABLED, number::EVENT_LOG, CLEARED));
+        self.note_room();
+        self.raise(own_event(CLEARED));
     }
 
     /// Takes the next piece of an entry that comes in pieces (§31.7); after the first, `id` is what the first

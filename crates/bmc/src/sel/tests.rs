@@ -87,6 +87,20 @@ fn a_log_that_was_emptied_tells_again_that_it_fills_up() {
 }
 
 #[test]
+fn the_logs_sensor_shows_how_full_it_is_now() {
+    let mut bmc = bmc(SelFull::Stop);
+    let now = std::time::Instant::now();
+    fill(&mut bmc, 100);
+    let states = |bmc: &mut Bmc| bmc.read_sensors(now).get(number::EVENT_LOG).unwrap().states();
+    assert_eq!(states(&mut bmc), Some(1 << FULL | 1 << ALMOST_FULL));
+    bmc.delete_from_log(SelKey::First);
+    bmc.delete_from_log(SelKey::First);
+    assert_eq!(states(&mut bmc), Some(1 << ALMOST_FULL));
+    bmc.clear_log(Requester::Button);
+    assert_eq!(states(&mut bmc), Some(1 << CLEARED));
+}
+
+#[test]
 fn ids_begin_anew_after_the_last_and_pass_over_those_that_are_taken() {
     let mut bmc = bmc(SelFull::Wrap);
     fill(&mut bmc, 1);

@@ -13,7 +13,7 @@ pub const OS_STOP: u8 = 0x04;
 pub const WATCHDOG: u8 = 0x05;
 /// Event logging (10h): cleared, almost full, full.
 pub const EVENT_LOG: u8 = 0x06;
-/// Session audit (2Ah): log-ins that failed.
+/// Platform security (06h): log-ins that failed.
 pub const SESSIONS: u8 = 0x07;
 /// Microcontroller (16h): this controller's own starts.
 pub const CONTROLLER: u8 = 0x08;

@@ -14,18 +14,20 @@ use super::{
 const TEMPERATURE: u8 = 0x01;
 const VOLTAGE: u8 = 0x02;
 const FAN: u8 = 0x04;
+const PLATFORM_SECURITY: u8 = 0x06;
 const POWER_SUPPLY: u8 = 0x08;
 const POWER_UNIT: u8 = 0x09;
 const OTHER_UNITS: u8 = 0x0b;
 const EVENT_LOGGING: u8 = 0x10;
 const SYSTEM_EVENT: u8 = 0x12;
 const MICROCONTROLLER: u8 = 0x16;
+/// The event/reading type of its states (Table 42-2).
+const AVAILABILITY: u8 = 0x0a;
 const BOOT_INITIATED: u8 = 0x1d;
 const OS_BOOT: u8 = 0x1f;
 const OS_STOP: u8 = 0x20;
 const ACPI_POWER: u8 = 0x22;
 const WATCHDOG: u8 = 0x23;
-const SESSION_AUDIT: u8 = 0x2a;
 const VERSION_CHANGE: u8 = 0x2b;
 
 /// Entities of Table 43-13.
@@ -54,8 +56,8 @@ fn own() -> Vec<Definition> {
         own(number::OS_STOP, "OS Stop", OS_STOP, Kind::specific(0x003f, From::EventsOfThisBoot)),
         own(number::WATCHDOG, "Watchdog", WATCHDOG, Kind::specific(0x010f, From::EventsOfThisBoot)),
         own(number::EVENT_LOG, "SEL", EVENT_LOGGING, Kind::specific(0x0034, From::Events)),
-        own(number::SESSIONS, "Sessions", SESSION_AUDIT, events.clone()),
-        own(number::CONTROLLER, "BMC", MICROCONTROLLER, events.clone()),
+        own(number::SESSIONS, "Sessions", PLATFORM_SECURITY, events.clone()),
+        own(number::CONTROLLER, "BMC", MICROCONTROLLER, Kind::EventOnly(AVAILABILITY)),
         own(number::SYSTEM, "System", SYSTEM_EVENT, events.clone()),
         own(number::BOOT, "OS Boot", OS_BOOT, Kind::specific(0x01ff, From::EventsOfThisBoot)),
         own(number::CONFIGURATION, "Configuration", VERSION_CHANGE, events),
