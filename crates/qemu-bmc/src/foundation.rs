@@ -111,6 +111,8 @@ impl Foundation {
         let was_on = saved.as_ref().is_some_and(|saved| saved.was_on);
         let mut bmc =
             Bmc::new(store.keep_identity(&plan.machine.identity), Users::default(), lan(&plan.controller));
+        let (sel_file, sel) = store.event_log(Sel::new(plan.controller.sel_size, plan.controller.sel_full));
+        bmc.set_sel(sel);
         let policy =
             if plan.machine.power_on_at_start { RestorePolicy::AlwaysOn } else { RestorePolicy::AlwaysOff };
         bmc.chassis_mut().set_default_restore_policy(policy);
@@ -118,8 +120,6 @@ impl Foundation {
             bmc.restore(saved);
         }
         configured::apply(&mut bmc, &plan.controller.users, plan.controller.kg.as_ref())?;
-        let (sel_file, sel) = store.event_log(Sel::new(plan.controller.sel_size, plan.controller.sel_full));
-        bmc.set_sel(sel);
         let controller = Controller::new(bmc, store, sel_file, plan.paths.power_state_file.clone());
         controller.with(|bmc| {
             bmc.record(Event::ControllerStarted(start));
