@@ -40,6 +40,10 @@ pub enum RestartCause {
     RestorePolicy = 6,
     /// Restore policy "previous".
     RestorePrevious = 7,
+    /// Reset by an event filter.
+    FilterReset = 8,
+    /// Power cycle by an event filter.
+    FilterCycle = 9,
     /// The guest's own reboot.
     SoftReset = 0x0a,
 }

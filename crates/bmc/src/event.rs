@@ -48,6 +48,8 @@ pub enum Event {
         /// What is wrong with it.
         why: FormatError,
     },
+    /// An alert was not sent, because too many were under way.
+    AlertDropped,
     /// A power limit was activated, or deactivated.
     PowerLimit {
         /// The limit; none where it was deactivated.
@@ -152,6 +154,7 @@ impl Event {
             )
             | Self::BootFlagsExpired
             | Self::InventoryUnreadable { .. }
+            | Self::AlertDropped
             | Self::UserWithoutSlot { .. }
             | Self::LoginFailed { .. }
             | Self::LoginThrottled { .. } => Severity::Warning,
@@ -192,6 +195,7 @@ impl fmt::Display for Event {
                     "what was written as inventory (FRU) stays as it is, without changed settings: {why}"
                 )
             }
+            Self::AlertDropped => f.write_str("an alert was dropped: too many are under way"),
             Self::PowerLimit { watts: Some(watts), by } => {
                 write!(f, "power limit of {watts} W activated by {by}: it is reported, and throttles nothing")
             }

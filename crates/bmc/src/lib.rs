@@ -33,6 +33,7 @@ mod identity;
 mod journal;
 mod lan;
 mod messages;
+mod pef;
 mod platform_event;
 mod power;
 mod privilege;
@@ -72,6 +73,10 @@ pub use lan::{
 };
 pub use messages::{
     Attention, MessageFlags, MessageRefusal, OutgoingMessage, ReceivedMessage, SessionAddress, enables,
+};
+pub use pef::{
+    ALERT_STRING_MAX, Actions, Alert, AlertPolicy, AlertString, DataMatch, EventFilter, FILTERS,
+    ImmediateError, Outcome, POLICIES, Pef, PefConfig, Processed, Report, Rule, STRINGS, SystemGuid,
 };
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
 pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
@@ -124,6 +129,7 @@ pub struct Bmc {
     /// Whether this controller's own sensors generate events (Set Event Receiver, §29.1). Volatile.
     pub generates_events: bool,
     pub(crate) dcmi: Dcmi,
+    pub(crate) pef: Pef,
     sensors: sensors::Sensors,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
@@ -154,6 +160,7 @@ impl Bmc {
             sol: SolSettings::default(),
             fru,
             dcmi: Dcmi::default(),
+            pef: Pef::default(),
             watchdog: Watchdog::default(),
             messages: messages::Messages::default(),
             applied: configured::Applied::default(),
@@ -207,6 +214,11 @@ impl Bmc {
         let cause = self.power.restart_cause();
         if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
             self.host_reset();
+        }
+        match &fact {
+            Fact::Started | Fact::Reset { .. } => self.pef.machine_started(now),
+            Fact::Stopped { .. } => self.pef.power_changed(),
+            _ => {}
         }
         match &fact {
             Fact::Started => {
@@ -355,8 +367,9 @@ impl Bmc {
         if event.generator == Generator::BMC && !(wanted && self.generates_events) {
             return;
         }
-        self.log_event(event);
+        let record = self.log_event(event);
         self.buffer_event(event);
+        self.pef.note(event, record);
     }
 
     fn logs_events(&self) -> bool {
@@ -380,14 +393,14 @@ impl Bmc {
 
     /// When [`Bmc::tick`] has to be called next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.boot.expires(), self.chassis.identify_ends(), self.watchdog_timeout()]
+        [self.boot.expires(), self.chassis.identify_ends(), self.watchdog_timeout(), self.pef.next_timeout()]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// Lets what is due happen: boot flags that nobody used, an identify lamp that has shone long enough,
-    /// a watchdog that nobody reset.
+    /// a watchdog that nobody reset, an alert that nobody acknowledged.
     pub fn tick(&mut self, now: Instant) {
         if self.boot.expire(now) {
             self.boot_order_stale = true;
@@ -396,6 +409,7 @@ impl Bmc {
         }
         self.chassis.tick(now);
         self.tick_watchdog(now);
+        self.tick_filters(now);
     }
 
     /// The form in which this controller outlives a restart.
@@ -408,6 +422,7 @@ impl Bmc {
             fru: self.fru.to_saved(),
             clock: self.clock.to_saved(),
             dcmi: self.dcmi.clone(),
+            pef: self.pef.to_saved(),
             sensors: self.sensors.to_saved(),
             watchdog: self.watchdog.to_saved(),
             users: self.users.to_saved(),
@@ -424,6 +439,7 @@ impl Bmc {
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
         self.dcmi = saved.dcmi;
+        self.pef.restore(saved.pef);
         self.users.restore(saved.users);
         self.lan.restore(saved.lan);
         self.applied = saved.applied;

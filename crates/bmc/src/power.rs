@@ -80,6 +80,8 @@ pub enum Requester {
     SoftTimeout,
     /// The watchdog timer, which nobody reset in time.
     Watchdog,
+    /// The event filter with this number (§17).
+    EventFilter(u8),
 }
 
 impl fmt::Display for Requester {
@@ -91,6 +93,7 @@ impl fmt::Display for Requester {
             Self::RestorePolicy => f.write_str("the power restore policy"),
             Self::SoftTimeout => f.write_str("the time limit of the soft shutdown"),
             Self::Watchdog => f.write_str("the watchdog timer"),
+            Self::EventFilter(number) => write!(f, "event filter {number}"),
         }
     }
 }
@@ -211,6 +214,8 @@ impl Power {
             Some((_, Requester::Button)) => RestartCause::PowerButton,
             Some((_, Requester::RestorePolicy)) => RestartCause::RestorePolicy,
             Some((_, Requester::Watchdog)) => RestartCause::Watchdog,
+            Some((PowerRequest::Cycle, Requester::EventFilter(_))) => RestartCause::FilterCycle,
+            Some((_, Requester::EventFilter(_))) => RestartCause::FilterReset,
             Some((_, Requester::SoftTimeout)) | None => RestartCause::Unknown,
         }
     }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, configured::Applied,
-    fru::SavedFru, lan::SavedLan, sensors::SavedSensors, users::SavedUser, watchdog::SavedWatchdog,
+    fru::SavedFru, lan::SavedLan, pef::SavedPef, sensors::SavedSensors, users::SavedUser,
+    watchdog::SavedWatchdog,
 };
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
@@ -20,6 +21,7 @@ pub struct Saved {
     pub(crate) fru: SavedFru,
     pub(crate) clock: SavedClock,
     pub(crate) dcmi: Dcmi,
+    pub(crate) pef: SavedPef,
     pub(crate) sensors: SavedSensors,
     pub(crate) watchdog: SavedWatchdog,
     pub(crate) users: Vec<SavedUser>,

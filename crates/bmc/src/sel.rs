@@ -405,11 +405,13 @@ impl Bmc {
         std::mem::take(&mut self.sel.changes)
     }
 
-    /// Puts an event into the log, if events are logged.
-    pub(crate) fn log_event(&mut self, event: PlatformEvent) {
+    /// Puts an event into the log, if events are logged; returns its record id.
+    pub(crate) fn log_event(&mut self, event: PlatformEvent) -> Option<u16> {
         if self.logs_events() || event.generator.is_system_software() {
             // A log that is full has said so in its overflow flag.
-            let _ = self.add_to_log(SelRecord::event(event));
+            self.add_to_log(SelRecord::event(event)).ok()
+        } else {
+            None
         }
     }
 }

@@ -17,6 +17,7 @@ mod crypto;
 pub mod inband;
 pub mod lan;
 mod message;
+pub mod pet;
 pub mod record;
 pub mod sol;
 pub mod wire;

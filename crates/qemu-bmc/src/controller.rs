@@ -38,6 +38,7 @@ pub(crate) struct Controller {
     power: watch::Sender<HostPower>,
     signals: watch::Sender<Signals>,
     messages: Notify,
+    alerts: Notify,
     deadline: Notify,
     store: Store,
     /// Only ever locked while the model is.
@@ -58,6 +59,7 @@ impl Controller {
             power: watch::Sender::new(HostPower::Off),
             signals: watch::Sender::new(Signals::default()),
             messages: Notify::new(),
+            alerts: Notify::new(),
             deadline: Notify::new(),
             store,
             sel_file: Mutex::new(sel_file),
@@ -75,9 +77,10 @@ impl Controller {
         bmc.observe_time(time_of_day.as_secs());
         let before = bmc.next_timeout();
         let result = use_it(&mut bmc);
+        bmc.settle(Instant::now());
         let (events, intents) = (bmc.take_events(), bmc.has_intent());
         let (power, signals) = (bmc.host_power(), Signals::of(&bmc));
-        let messages = bmc.has_outgoing_message();
+        let (messages, alerts) = (bmc.has_outgoing_message(), bmc.has_alerts());
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
         let unsaved = bmc.take_unsaved();
@@ -105,6 +108,9 @@ impl Controller {
         }
         if messages {
             self.messages.notify_one();
+        }
+        if alerts {
+            self.alerts.notify_one();
         }
         if unsaved || !logged.is_empty() {
             self.unsaved.notify_one();
@@ -166,6 +172,11 @@ impl Controller {
     /// Waits until the guest has a message for a remote console. One task waits: the LAN's door.
     pub(crate) async fn message(&self) {
         self.messages.notified().await;
+    }
+
+    /// Waits until the model has alerts to send. One task waits: the one that sends them.
+    pub(crate) async fn alert(&self) {
+        self.alerts.notified().await;
     }
 
     /// Waits until the model wants something done. One task waits: the machine's driver.

@@ -32,13 +32,13 @@ use tracing::{error, info, warn};
 
 use crate::{
     chain,
-    config::{ControllerPlan, Plan},
+    config::{ControllerPlan, LanPlan, Plan},
     configured,
     controller::Controller,
     logging,
     machine::{End, Stop},
     os::life::Life,
-    serve::control,
+    serve::{alerts, control},
     store::Store,
 };
 
@@ -166,11 +166,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts what keeps the model going.
-    pub(crate) fn start(controller: &Arc<Controller>) -> Self {
+    /// Starts what keeps the model going, and sends its alerts.
+    pub(crate) fn start(controller: &Arc<Controller>, lan: &LanPlan) -> Self {
         let mut services = Self::default();
         services.spawn(Arc::clone(controller).keep_time());
         services.spawn(Arc::clone(controller).keep_saved());
+        services.spawn(alerts::Sender::new(controller, lan).run());
         services
     }
 

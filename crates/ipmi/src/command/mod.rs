@@ -22,6 +22,7 @@ mod fru;
 mod guid;
 mod messages;
 mod payload;
+mod pef;
 mod port;
 mod ran;
 mod reference;

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, messages, payload, sdr, sel,
-    sensor, session, sol_config, user, watchdog,
+    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, messages, payload, pef, sdr,
+    sel, sensor, session, sol_config, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -179,6 +179,27 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool raw 0x04 0x01"),
     set(SENSOR_EVENT, 0x02, "29.3", "Platform Event", OPERATOR, 7..=8, event::platform_event)
         .shown_by("ipmitool event 1"),
+    // Sensor/event: event filtering and alerts (§30). Who got a trap acknowledges it without a session.
+    get(SENSOR_EVENT, 0x10, "30.1", "Get PEF Capabilities", USER, 0..=0, pef::get_capabilities)
+        .shown_by("ipmitool pef info"),
+    set(SENSOR_EVENT, 0x11, "30.2", "Arm PEF Postpone Timer", ADMIN, 1..=1, pef::arm_postpone_timer)
+        .guarded()
+        .shown_by("ipmitool raw 0x04 0x11 0xff"),
+    set(SENSOR_EVENT, 0x12, "30.3", "Set PEF Configuration Parameters", ADMIN, 1..=22, pef::set_config)
+        .guarded()
+        .shown_by("ipmitool pef policy disable 2"),
+    get(SENSOR_EVENT, 0x13, "30.4", "Get PEF Configuration Parameters", OPERATOR, 3..=3, pef::get_config)
+        .shown_by("ipmitool pef filter list"),
+    set(SENSOR_EVENT, 0x14, "30.5", "Set Last Processed Event ID", ADMIN, 3..=3, pef::set_last_processed)
+        .guarded()
+        .shown_by("ipmitool raw 0x04 0x14 0x00 0x00 0x00"),
+    get(SENSOR_EVENT, 0x15, "30.6", "Get Last Processed Event ID", ADMIN, 0..=0, pef::get_last_processed)
+        .shown_by("ipmitool pef status"),
+    set(SENSOR_EVENT, 0x16, "30.7", "Alert Immediate", ADMIN, 3..=11, pef::alert_immediate)
+        .guarded()
+        .shown_by("ipmitool raw 0x04 0x16 0x01 0x41 0x00"),
+    set(SENSOR_EVENT, 0x17, "30.8", "PET Acknowledge", ANYONE, 12..=12, pef::acknowledge)
+        .shown_by("ipmitool raw 0x04 0x17 0x01 0x00 0x00 0x00 0x00 0x00 0x20 0x20 0x04 0x01 0xff 0xff"),
     // Sensor device (§35)
     get(SENSOR_EVENT, 0x20, "35.2", "Get Device SDR Info", USER, 0..=1, sdr::get_device_info)
         .shown_by("ipmitool raw 0x04 0x20"),

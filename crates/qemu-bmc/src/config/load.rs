@@ -264,7 +264,13 @@ impl Reader<'_> {
         let addresses = self.get(&settings::IPMI_ADDRESS);
         let port = self.get(&settings::IPMI_PORT);
         let advertised_port = self.get(&settings::IPMI_ADVERTISED_PORT);
-        Some(LanPlan { addresses: addresses?, port: port?, advertised_port: advertised_port? })
+        let trap_port = self.get(&settings::IPMI_TRAP_PORT);
+        Some(LanPlan {
+            addresses: addresses?,
+            port: port?,
+            advertised_port: advertised_port?,
+            trap_port: trap_port?,
+        })
     }
 
     fn vnc(&mut self) -> Option<VncPlan> {

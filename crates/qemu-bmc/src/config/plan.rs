@@ -188,6 +188,8 @@ pub(crate) struct LanPlan {
     pub(crate) port: u16,
     /// The port that SOL's activation reports, where it differs from the one that is bound.
     pub(crate) advertised_port: Option<u16>,
+    /// The UDP port that alerts are sent to; `None` where none is to leave.
+    pub(crate) trap_port: Option<u16>,
 }
 
 /// Where the screen is shown.

@@ -237,6 +237,10 @@ settings! {
         "IPMI_ADVERTISED_PORT", "ipmi.advertised_port", "", value::optional_port, "a port, 1 to 65535",
         "the port that clients are told to use for SOL, where it is published under another number",
     );
+    IPMI_TRAP_PORT: Option<u16> = Setting::new(
+        "IPMI_TRAP_PORT", "ipmi.trap_port", "162", value::port_or_none, PORT_OR_NONE,
+        "the UDP port that alerts (SNMP traps) are sent to",
+    );
     IPMI_CIPHER_SUITES: Vec<u8> = Setting::new(
         "IPMI_CIPHER_SUITES", "ipmi.cipher_suites", "17,3", value::cipher_suites, "17, 3 or both, with a comma between them",
         "cipher suites of IPMI 2.0 to offer, the preferred one first",

@@ -1,5 +1,6 @@
 //! The doors: one module each for every way in from outside.
 
+pub(crate) mod alerts;
 pub(crate) mod control;
 pub(crate) mod ipmi_inband;
 pub(crate) mod ipmi_lan;
