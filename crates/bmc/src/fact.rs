@@ -50,6 +50,8 @@ pub enum StopReason {
     Command,
     /// It had to be killed, because it did not end when told to.
     Forced,
+    /// Nobody here knows: it was started by something else, and hung up.
+    Disconnected,
     /// It ended by itself and should not have: what the operating system says of it.
     Crashed(String),
 }
@@ -69,6 +71,7 @@ impl fmt::Display for StopReason {
             Self::Guest => f.write_str("the guest shut down"),
             Self::Command => f.write_str("powered off by command"),
             Self::Forced => f.write_str("QEMU did not end when told to and was killed"),
+            Self::Disconnected => f.write_str("its QEMU hung up"),
             Self::Crashed(how) => write!(f, "QEMU ended by itself: {how}"),
         }
     }

@@ -105,7 +105,7 @@ impl Journal {
                 let mut said = match why {
                     StopReason::Guest => vec![os_stop(GRACEFUL_SHUTDOWN)],
                     StopReason::Crashed(_) => self.fault(UNIT_FAILURE),
-                    StopReason::Command | StopReason::Forced => Vec::new(),
+                    StopReason::Command | StopReason::Forced | StopReason::Disconnected => Vec::new(),
                 };
                 if matches!(context.running, Some((PowerRequest::Cycle, _))) {
                     said.push(power_unit(POWER_CYCLE));

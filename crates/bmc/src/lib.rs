@@ -79,7 +79,7 @@ pub use pef::{
     ImmediateError, Outcome, POLICIES, Pef, PefConfig, Processed, Report, Rule, STRINGS, SystemGuid,
 };
 pub use platform_event::{Direction, Generator, PlatformEvent, SENSOR_SPECIFIC, THRESHOLD};
-pub use power::{Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
+pub use power::{Abilities, Accepted, HostPower, Power, PowerRequest, Refusal, Requester};
 pub use privilege::Privilege;
 pub use saved::Saved;
 pub use secret::Secret;
@@ -118,6 +118,8 @@ pub struct Bmc {
     pub lan: Lan,
     /// BMC Global Enables (§22.1): event logging and the interrupts of the system interface. Volatile.
     pub global_enables: u8,
+    /// Whether the guest's serial port is connected here, so that there is something for SOL to carry.
+    pub has_console: bool,
     power: Power,
     boot: BootOptions,
     chassis: Chassis,
@@ -154,6 +156,7 @@ impl Bmc {
             users,
             lan,
             global_enables: enables::EVENT_LOGGING,
+            has_console: true,
             power: Power::default(),
             boot: BootOptions::default(),
             chassis: Chassis::default(),
@@ -202,6 +205,11 @@ impl Bmc {
         self.boot.restart_expiry(now);
         self.record(Event::PowerRequested { request, by, merged: answer == Accepted::Merged });
         Ok(answer)
+    }
+
+    /// Says what can be done to the machine's power.
+    pub fn set_abilities(&mut self, abilities: Abilities) {
+        self.power.set_abilities(abilities);
     }
 
     /// The end of the power request that [`Bmc::take_intent`] handed out, however it ended.

@@ -65,6 +65,34 @@ impl fmt::Display for PowerRequest {
     }
 }
 
+/// Which requests can be carried out: all, unless somebody else started the machine and has it in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities(u8);
+
+impl Abilities {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// All.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// These, and one more.
+    #[must_use]
+    pub const fn with(self, request: PowerRequest) -> Self {
+        Self(self.0 | 1 << request as u8)
+    }
+
+    /// Whether a request is one of them.
+    pub fn has(self, request: PowerRequest) -> bool {
+        self.0 & 1 << request as u8 != 0
+    }
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 /// On whose behalf something is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester {
@@ -118,6 +146,9 @@ pub enum Refusal {
     /// Another power request is under way that this one can neither join nor replace.
     #[error("another power request is under way")]
     Busy,
+    /// Nobody here can do that to the machine.
+    #[error("the machine was started by something else, and this can't be done to it from here")]
+    Unable,
 }
 
 /// The power state machine of one host.
@@ -128,6 +159,7 @@ pub struct Power {
     running: Option<(PowerRequest, Requester)>,
     /// Accepted and not yet handed out.
     waiting: Option<(PowerRequest, Requester)>,
+    abilities: Abilities,
 }
 
 impl Power {
@@ -137,6 +169,10 @@ impl Power {
 
     pub(crate) fn set_host(&mut self, host: HostPower) {
         self.host = host;
+    }
+
+    pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
+        self.abilities = abilities;
     }
 
     /// The request that is being carried out.
@@ -195,6 +231,9 @@ impl Power {
                 Some(pending) if pending == request => return Ok(Accepted::Merged),
                 Some(_) => return Err(Refusal::Busy),
             },
+        }
+        if !self.abilities.has(request) {
+            return Err(Refusal::Unable);
         }
         self.waiting = Some((request, by));
         Ok(Accepted::Queued)
@@ -286,6 +325,22 @@ mod tests {
         p.request(PowerRequest::Off, Requester::Button).unwrap();
         p.done();
         assert_eq!(p.take(), Some(PowerRequest::Off));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_and_what_is_so_already_is_not() {
+        let mut p = power(HostPower::On);
+        p.set_abilities(Abilities::NONE.with(PowerRequest::Off).with(PowerRequest::Reset));
+        assert_eq!(p.request(PowerRequest::On, Requester::Button), Ok(Accepted::Already));
+        for request in [PowerRequest::Cycle, PowerRequest::Nmi, PowerRequest::Soft] {
+            assert_eq!(p.request(request, Requester::Button), Err(Refusal::Unable), "{request}");
+        }
+        assert_eq!(p.request(PowerRequest::Reset, Requester::Button), Ok(Accepted::Queued));
+        assert_eq!(p.request(PowerRequest::Off, Requester::Button), Ok(Accepted::Queued));
+        let mut p = power(HostPower::Off);
+        p.set_abilities(Abilities::NONE);
+        assert_eq!(p.request(PowerRequest::On, Requester::Button), Err(Refusal::Unable));
+        assert_eq!(p.request(PowerRequest::Off, Requester::Button), Ok(Accepted::Already));
     }
 
     fn any_request() -> impl Strategy<Value = PowerRequest> {

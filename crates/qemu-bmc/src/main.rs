@@ -16,6 +16,7 @@ mod machine;
 mod os;
 mod run;
 mod serve;
+mod serve_command;
 mod store;
 
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Run the controller and its machine in the foreground
     Run,
+    /// Be the controller of a machine that something else started: QEMU by hand, libvirt
+    Serve(serve_command::Arguments),
     /// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
     Init(init::Arguments),
     /// Say what the configuration means and which QEMU command line it makes; start nothing
@@ -61,6 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run => run::main(),
+        Command::Serve(arguments) => serve_command::main(arguments),
         Command::Init(arguments) => return init::main(arguments),
         Command::Check => cli::check(),
         Command::Healthcheck => cli::healthcheck(),

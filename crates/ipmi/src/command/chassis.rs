@@ -73,7 +73,7 @@ pub(super) fn control(context: &mut Context<'_>, data: &[u8], _: &mut Reply) -> 
     let by = context.requester();
     match context.bmc.power(context.now, request, by) {
         Ok(_) => Ok(()),
-        Err(Refusal::PoweredOff) => Err(CompletionCode::NOT_IN_PRESENT_STATE),
+        Err(Refusal::PoweredOff | Refusal::Unable) => Err(CompletionCode::NOT_IN_PRESENT_STATE),
         Err(Refusal::Busy) => Err(CompletionCode::NODE_BUSY),
     }
 }
@@ -136,7 +136,7 @@ pub(super) fn get_power_on_hours(context: &mut Context<'_>, _: &[u8], reply: &mu
 
 #[cfg(test)]
 mod tests {
-    use bmc::{Fact, Intent, StopReason};
+    use bmc::{Abilities, Fact, Intent, StopReason};
 
     use super::{super::tests::Bench, *};
 
@@ -192,6 +192,9 @@ mod tests {
         }
         bench.ok(CHASSIS, 0x02, &[0]);
         bench.power_on();
+        bench.bmc.set_abilities(Abilities::NONE);
+        assert_eq!(bench.code(CHASSIS, 0x02, &[3]), 0xd5, "nobody here can");
+        bench.bmc.set_abilities(Abilities::ALL);
         bench.ok(CHASSIS, 0x02, &[2]);
         assert_eq!(bench.code(CHASSIS, 0x02, &[5]), 0xc0, "a cycle is under way");
     }

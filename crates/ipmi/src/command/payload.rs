@@ -52,7 +52,7 @@ pub(super) fn activate(context: &mut Context<'_>, data: &[u8], reply: &mut Reply
     if !session.v20 {
         return Err(CompletionCode::NOT_IN_PRESENT_STATE);
     }
-    if !context.bmc.sol().enabled {
+    if !context.bmc.sol().enabled || !context.bmc.has_console {
         return Err(DISABLED);
     }
     let request = requested(flags);
@@ -238,6 +238,9 @@ mod tests {
         let mut bench = Bench::new();
         bench.bmc.sol_mut().enabled = false;
         assert_eq!(bench.code(APP, 0x48, &ACTIVATE), 0x81);
+        bench.bmc.sol_mut().enabled = true;
+        bench.bmc.has_console = false;
+        assert_eq!(bench.code(APP, 0x48, &ACTIVATE), 0x81, "there is nothing to carry");
     }
 
     #[test]

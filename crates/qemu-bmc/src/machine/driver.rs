@@ -38,7 +38,7 @@ use crate::{
 /// How long after a reset the guest's own resets belong to it. SeaBIOS, which finds its memory used, resets
 /// the machine once or twice more by every means it knows before it starts for good, in milliseconds; no
 /// guest gets as far as to reboot in this time.
-const RESET_SETTLES: Duration = Duration::from_secs(1);
+pub(super) const RESET_SETTLES: Duration = Duration::from_secs(1);
 
 /// What others ask of the driver that is no matter of the model.
 #[derive(Debug)]

@@ -10,7 +10,8 @@
 //!          quit, or killed; the guest shut down; QEMU crashed
 //! ```
 //!
-//! [`driver`] is the only place from which QEMU is commanded. It takes intents from the model, one after
+//! [`driver`] is the only place from which QEMU is commanded, unless something else started it: then it is
+//! [`foreign`]. It takes intents from the model, one after
 //! the other, and reports facts. [`guest`] is a running QEMU with its connections; [`argv`] the command line
 //! that made it; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
 //!
@@ -22,6 +23,7 @@ mod boot;
 pub(crate) mod disk;
 mod driver;
 pub(crate) mod firmware;
+mod foreign;
 mod guest;
 mod kvm;
 mod messages;
@@ -30,3 +32,4 @@ mod setup;
 
 pub(crate) use boot::usual_order;
 pub(crate) use driver::{Driver, End, Order, Stop};
+pub(crate) use foreign::Foreign;

@@ -19,14 +19,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ipmi::inband::{Config, Server};
+use ipmi::inband::{Action, Capabilities, Config, Server};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixStream,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time,
 };
 
+use super::inband_listener::{Listener, Stream};
 use crate::controller::Controller;
 
 /// More than any frame has.
@@ -34,6 +35,9 @@ const CHUNK: usize = 1024;
 
 /// How long nothing must have come for the line to count as idle, before it is let go.
 const IDLE: Duration = Duration::from_millis(5);
+
+/// How long to wait after a connection that failed.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long QEMU has to hang up in its turn. A close that doesn't wait for it can lose what was written.
 const HANG_UP: Duration = Duration::from_millis(200);
@@ -46,15 +50,29 @@ pub(crate) struct InBand {
     pub(crate) resumed: bool,
 }
 
+/// For a driver that knows of its machine by this interface, and has no other way to command it.
+pub(crate) struct Hand {
+    /// What the machine can do, while it is connected.
+    pub(crate) link: watch::Sender<Option<Capabilities>>,
+    /// What it is to do.
+    pub(crate) actions: mpsc::UnboundedReceiver<Action>,
+}
+
 /// The guest's door.
 pub(crate) struct Door {
     server: Server,
     controller: Arc<Controller>,
+    hand: Option<Hand>,
 }
 
 impl Door {
     pub(crate) fn new(config: Config, controller: Arc<Controller>) -> Self {
-        Self { server: Server::new(config), controller }
+        Self { server: Server::new(config), controller, hand: None }
+    }
+
+    /// The door of a machine that is commanded by it.
+    pub(crate) fn with_hand(self, hand: Hand) -> Self {
+        Self { hand: Some(hand), ..self }
     }
 
     /// Serves one machine after the other, until told to close.
@@ -77,6 +95,33 @@ impl Door {
         }
     }
 
+    /// Serves one machine after the other that connects by itself, until told to close.
+    pub(crate) async fn listen(mut self, listener: Listener, mut closing: oneshot::Receiver<()>) {
+        loop {
+            let stream = tokio::select! {
+                stream = listener.accept() => stream,
+                _ = &mut closing => return,
+            };
+            let served = match stream {
+                Ok(Stream::Tcp(stream)) => self.converse(stream, true, &mut closing).await,
+                Ok(Stream::Unix(stream)) => self.converse(stream, true, &mut closing).await,
+                Err(error) => Err(error),
+            };
+            if let Some(hand) = &self.hand {
+                hand.link.send_replace(None);
+            }
+            match served {
+                Ok(Ended::ByMachine) => {}
+                Ok(Ended::Closed) => return,
+                Err(error) => {
+                    tracing::warn!("the guest's interface to its BMC: {error}");
+                    // Such as too many open files: trying again at once would not help.
+                    time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+
     /// Serves one connection to its end.
     ///
     /// # Errors
@@ -92,8 +137,13 @@ impl Door {
         let mut chunk = [0; CHUNK];
         let mut frame: Vec<u8> = Vec::new();
         let mut sent = 0;
-        let Self { server, controller } = self;
+        let Self { server, controller, hand } = self;
         controller.with(|bmc| server.connect(resumed, bmc));
+        if let Some(hand) = hand {
+            // What was meant for a machine that is gone.
+            while hand.actions.try_recv().is_ok() {}
+            hand.show(server);
+        }
         loop {
             let unsent = match frame.get(sent..) {
                 Some(unsent @ [_, ..]) => unsent,
@@ -112,10 +162,18 @@ impl Door {
                     Ok(0) => return Ok(Ended::ByMachine),
                     Ok(count) => {
                         receive(server, controller, chunk.get(..count).unwrap_or_default());
+                        if let Some(hand) = hand {
+                            hand.show(server);
+                        }
                     }
                     Err(error) => return ended(error),
                 },
                 _ = signals.changed(), if unsent.is_empty() => controller.with(|bmc| server.refresh(bmc)),
+                Some(action) = Hand::action(hand.as_mut()), if unsent.is_empty() => {
+                    if !server.act(action) {
+                        tracing::warn!("the machine's interface can't do this: {action:?}");
+                    }
+                }
                 _ = &mut *closing, if unsent.is_empty() => break,
             }
         }
@@ -136,6 +194,21 @@ impl Door {
 fn receive(server: &mut Server, controller: &Controller, bytes: &[u8]) {
     for command in controller.with(|bmc| server.receive(Instant::now(), bytes, bmc)) {
         tracing::debug!("in band: {command}");
+    }
+}
+
+impl Hand {
+    /// Tells the driver what the machine has said.
+    fn show(&self, server: &Server) {
+        let link = Some(server.capabilities());
+        self.link.send_if_modified(|shown| std::mem::replace(shown, link) != link);
+    }
+
+    async fn action(hand: Option<&mut Self>) -> Option<Action> {
+        match hand {
+            Some(hand) => hand.actions.recv().await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod alerts;
 pub(crate) mod control;
+pub(crate) mod inband_listener;
 pub(crate) mod ipmi_inband;
 pub(crate) mod ipmi_lan;
 pub(crate) mod serial_tcp;
