@@ -14,6 +14,7 @@
     clippy::print_stderr
 )]
 
+pub mod qemu;
 pub mod terminal;
 
 use std::{
@@ -208,7 +209,13 @@ impl Setup {
 
     /// Starts the program in a role, `run` or `init`, and waits until it answers.
     pub fn start_as(self, role: &'static str) -> Machine {
-        let mut machine = Machine { process: None, role, setup: self };
+        self.start_with(&[role])
+    }
+
+    /// Starts the program with these arguments, the first of which is the role, and waits until it answers.
+    pub fn start_with(self, arguments: &[&str]) -> Machine {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let mut machine = Machine { process: None, arguments, setup: self };
         machine.launch();
         machine
     }
@@ -217,7 +224,7 @@ impl Setup {
 /// A running program with its machine.
 pub struct Machine {
     process: Option<Child>,
-    role: &'static str,
+    arguments: Vec<String>,
     pub setup: Setup,
 }
 
@@ -225,7 +232,8 @@ impl Machine {
     /// Starts the program (again), and waits until it answers.
     pub fn launch(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command = self.setup.command(&[self.role]);
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let mut command = self.setup.command(&arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());
         wait_for("the program answers", SOON, || {
@@ -233,6 +241,11 @@ impl Machine {
             assert!(ended.is_none(), "the program ended: {ended:?}\n{}", self.log());
             run(&mut self.setup.command(&["healthcheck"]), SOON).status.success().then_some(())
         });
+    }
+
+    /// Whether the program runs under its own init.
+    fn has_init(&self) -> bool {
+        self.arguments.first().is_some_and(|role| role == "init")
     }
 
     pub fn address(&self) -> IpAddr {
@@ -306,7 +319,7 @@ impl Machine {
 
     /// The process that answers: the program itself, or under `init` its child.
     pub fn controller_pid(&self) -> Option<i32> {
-        if self.role == "run" {
+        if !self.has_init() {
             return Some(self.pid());
         }
         children(self.pid()).into_iter().find(|child| {
@@ -375,7 +388,7 @@ impl Drop for Machine {
         let controller = self.process.is_some().then(|| self.controller_pid()).flatten();
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
-            if let Some(controller) = controller.filter(|_| self.role != "run") {
+            if let Some(controller) = controller.filter(|_| self.has_init()) {
                 let _ = Command::new("kill").args(["-s", "KILL", &controller.to_string()]).status();
             }
             let _ = process.wait();

@@ -1,0 +1,162 @@
+//! The controller of a machine that something else started: here a plain QEMU, without a guest, that a test has
+//! in its own hands.
+
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use support::{Machine, SOON, Setup, qemu::PlainQemu, run, wait_for};
+
+const WITH_MONITOR: bool = true;
+const WITHOUT: bool = false;
+
+/// A controller that waits for its machine on a unix socket.
+fn controller(monitor: bool) -> Machine {
+    let setup = Setup::new();
+    let folder = setup.folder.path().to_owned();
+    let endpoint = format!("unix:{}", folder.join("ipmi.sock").display());
+    let qmp = folder.join("qmp.sock").display().to_string();
+    let mut arguments = vec!["serve", "--inband", &endpoint];
+    if monitor {
+        arguments.extend(["--qmp", &qmp]);
+    }
+    setup.start_with(&arguments)
+}
+
+fn qemu(machine: &Machine) -> PlainQemu {
+    let ipmi = format!("path={}", machine.folder().join("ipmi.sock").display());
+    PlainQemu::start(machine, &ipmi, &["-m", "64"])
+}
+
+#[track_caller]
+fn refused(machine: &Machine, request: &str) {
+    let said = machine.ipmitool(&["power", request]).failed();
+    assert!(said.contains("Command not supported in present state"), "{request}: {said}");
+}
+
+#[test]
+fn by_its_interface_alone_a_machine_can_be_watched_reset_and_switched_off() {
+    let machine = controller(WITHOUT);
+    assert_eq!(machine.power(), "off");
+    refused(&machine, "on");
+    let mut qemu = qemu(&machine);
+    machine.wait_power("on", SOON);
+    let status = machine.ipmitool(&["chassis", "status"]).ok();
+    assert!(status.contains("System Power         : on"), "{status}");
+    refused(&machine, "cycle");
+    machine.ipmitool(&["power", "diag"]).ok();
+    machine.ipmitool(&["power", "reset"]).ok();
+    machine.wait_log("the machine was reset by command", SOON);
+    let cause = machine.ipmitool(&["chassis", "restart_cause"]).ok();
+    assert!(cause.contains("chassis power control command"), "{cause}");
+    assert!(qemu.runs(), "a reset ends no process");
+    machine.ipmitool(&["power", "off"]).ok();
+    qemu.wait_end(SOON);
+    machine.wait_power("off", SOON);
+    machine.wait_log("the machine is off: powered off by command", SOON);
+}
+
+#[test]
+fn a_machine_that_ends_by_itself_is_off_and_one_that_comes_is_on() {
+    let machine = controller(WITHOUT);
+    for _ in 0..2 {
+        let mut qemu = qemu(&machine);
+        machine.wait_power("on", SOON);
+        qemu.kill();
+        machine.wait_power("off", SOON);
+    }
+    machine.wait_log("the machine is off: its QEMU hung up", SOON);
+}
+
+#[test]
+fn with_its_monitor_a_machine_can_be_cycled() {
+    let machine = controller(WITH_MONITOR);
+    let mut qemu = qemu(&machine);
+    machine.wait_log("the machine's monitor answers", SOON);
+    machine.ipmitool(&["power", "cycle"]).ok();
+    machine.wait_log("the machine is off: powered off by command", SOON);
+    wait_for("the machine is on again", SOON, || {
+        (machine.log().matches("the machine is on").count() == 2).then_some(())
+    });
+    assert!(qemu.runs());
+    machine.ipmitool(&["power", "reset"]).ok();
+    machine.wait_log("the machine was reset by command", SOON);
+    assert!(!machine.log().contains("the guest rebooted"), "{}", machine.log());
+
+    machine.ipmitool(&["power", "off"]).ok();
+    qemu.wait_end(SOON);
+    machine.wait_power("off", SOON);
+    wait_for("both connections are seen to be gone", SOON, || {
+        let said = machine.ipmitool(&["power", "on"]);
+        (!said.status.success()).then_some(())
+    });
+    refused(&machine, "on");
+    assert_eq!(machine.log().matches("the machine is on").count(), 2, "{}", machine.log());
+}
+
+#[test]
+fn a_reset_by_somebody_else_is_seen_by_the_monitor() {
+    let machine = controller(WITH_MONITOR);
+    let qemu = qemu(&machine);
+    machine.wait_log("the machine's monitor answers", SOON);
+    qemu.monitor("system_reset");
+    machine.wait_log("the machine was reset by command", SOON);
+    assert_eq!(machine.power(), "on");
+}
+
+#[test]
+fn whatever_ends_the_controller_leaves_the_machine_and_the_next_one_knows_it() {
+    let mut machine = controller(WITHOUT);
+    let mut qemu = qemu(&machine);
+    machine.wait_power("on", SOON);
+    machine.ipmitool(&["mc", "watchdog", "off"]).ok();
+    machine.ipmitool(&["mc", "watchdog", "reset"]).ok();
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    machine.launch();
+    machine.wait_log("is under control again", SOON);
+    let watchdog = machine.ipmitool(&["mc", "watchdog", "get"]).ok();
+    assert!(watchdog.contains("Started"), "it guards the machine on: {watchdog}");
+
+    machine.ipmitool(&["mc", "reset", "warm"]).ok();
+    wait_for("the machine is taken over again", SOON, || {
+        (machine.log().matches("is under control again").count() == 2).then_some(())
+    });
+    machine.signal("TERM");
+    machine.wait_end(SOON);
+    assert!(qemu.runs(), "it is not the controller's to end");
+}
+
+#[test]
+fn there_is_no_console_where_none_is_connected() {
+    let machine = controller(WITHOUT);
+    let _qemu = qemu(&machine);
+    machine.wait_power("on", SOON);
+    let said = machine.ipmitool(&["sol", "activate"]);
+    assert!(!said.status.success());
+    assert!(format!("{}{}", said.out, said.err).contains("disabled"), "{said:?}");
+}
+
+#[test]
+fn the_interface_can_come_by_tcp() {
+    let setup = Setup::new();
+    let endpoint = format!("tcp:{}:9002", setup.address);
+    let host = format!("host={},port=9002", setup.address);
+    let machine = setup.start_with(&["serve", "--inband", &endpoint]);
+    let mut qemu = PlainQemu::start(&machine, &host, &["-m", "64"]);
+    machine.wait_power("on", SOON);
+    machine.ipmitool(&["power", "off"]).ok();
+    qemu.wait_end(SOON);
+    machine.wait_power("off", SOON);
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_refused_before_anything_starts() {
+    let setup = Setup::new();
+    for endpoint in ["9002", "tcp:9002", "unix:"] {
+        let said = run(&mut setup.command(&["serve", "--inband", endpoint]), SOON);
+        assert_eq!(said.status.code(), Some(2), "{said:?}");
+        assert!(said.err.contains("takes tcp:ADDRESS:PORT"), "{said:?}");
+    }
+}
