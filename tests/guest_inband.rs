@@ -5,7 +5,9 @@
 
 mod support;
 
-use support::{BOOT, Machine, READY, SOON, Setup, wait_for};
+use std::process::Command;
+
+use support::{BOOT, Machine, READY, SOON, Setup, run, wait_for};
 
 /// A machine whose guest has found its BMC.
 fn booted(setup: Setup) -> Machine {
@@ -57,6 +59,18 @@ fn a_guest_with_kcs_has_the_same_bmc_as_the_lan() {
     machine.ipmitool(&["chassis", "policy", "always-off"]).ok();
     let status = machine.guest_says("ipmitool chassis status").ok();
     assert!(status.contains("always-off") && status.contains("System Power         : on"), "{status}");
+
+    // A user made here logs in there, and what is logged there is read here.
+    machine.guest_says("ipmitool user set name 5 guest && ipmitool user set password 5 secret").ok();
+    machine.guest_says("ipmitool channel setaccess 1 5 ipmi=on privilege=3 && ipmitool user enable 5").ok();
+    let mut as_guest = Command::new("ipmitool");
+    as_guest.args(["-I", "lanplus", "-H", &machine.address().to_string(), "-p", "6230"]);
+    as_guest.args(["-U", "guest", "-P", "secret", "-L", "operator", "sel", "info"]);
+    run(&mut as_guest, SOON).ok();
+    machine.ipmitool(&["sel", "clear"]).ok();
+    machine.ipmitool(&["event", "1"]).ok();
+    let log = machine.guest_says("ipmitool sel elist").ok();
+    assert!(log.contains("Temperature") && log.contains("Upper Critical going high"), "{log}");
 
     // What only a LAN has is not there, and what is not there is an error and no silence.
     assert!(machine.guest_says("ipmitool raw 6 0x39 0 0").failed().contains("Invalid command"));
@@ -126,10 +140,27 @@ fn a_guest_restarts_and_switches_itself_off_by_its_bmc() {
     machine.wait_for_ipmi();
     interrupts_and_does_not_poll(&machine);
 
-    shell.line("modprobe ipmi_poweroff && poweroff");
+    shell.line("ipmitool chassis power off");
     machine.wait_power("off", BOOT);
     machine.wait_log("power off requested by the guest", SOON);
     machine.wait_log("the machine is off: powered off by command", SOON);
+}
+
+/// Where there is ACPI, Linux prefers it. Where there is none, the DMI table is all that tells of the BMC.
+#[test]
+fn a_guest_without_acpi_finds_its_bmc_and_has_it_switch_it_off() {
+    let media = support::guest_media().join("pxe").canonicalize().unwrap();
+    let arguments = format!(
+        "-kernel {0}/vmlinuz -initrd {0}/initrd -append 'console=ttyS0,115200 quiet loglevel=3 acpi=off'",
+        media.display()
+    );
+    let machine = Setup::new().with("QEMU_EXTRA_ARGS", arguments).with("POWER_ON_AT_START", true).start();
+    machine.wait_ready(1);
+    machine.wait_for_ipmi();
+    let shell = machine.shell();
+    shell.line("modprobe ipmi_poweroff && poweroff");
+    machine.wait_power("off", BOOT);
+    machine.wait_log("power off requested by the guest", SOON);
 }
 
 #[test]
@@ -137,6 +168,10 @@ fn a_guest_that_is_not_trusted_changes_nothing_of_the_bmcs_own() {
     let machine = booted(Setup::new().with("VM_IPMI_TRUST", "restricted"));
     let refused = machine.guest_says("ipmitool raw 0x0c 0x21 1 1 0").failed();
     assert!(refused.contains("Insufficient privilege level"), "{refused}");
+    let refused = machine.guest_says("ipmitool user set name 5 guest").failed();
+    assert!(refused.contains("Insufficient privilege level"), "{refused}");
+    let users = machine.ipmitool(&["user", "list", "1"]).ok();
+    assert!(!users.contains("guest"), "{users}");
     let sol = machine.ipmitool(&["sol", "info", "1"]).ok();
     assert!(sol.contains("Enabled                         : true"), "{sol}");
     // Its own boot device is its own affair.
@@ -179,6 +214,9 @@ fn a_controller_that_dies_again_and_again_leaves_the_guest_its_interface() {
 
     // A restart that was asked for by the guest itself has its answer first.
     machine.guest_says("ipmitool mc reset cold").ok();
+    wait_for("the machine is taken over once more", SOON, || {
+        (machine.log().matches("the machine was running already").count() > DEATHS).then_some(())
+    });
     wait_for_more(&machine);
     assert_eq!(machine.qemu_pid(), qemu);
     assert_eq!(machine.printed(READY), 1);
@@ -198,4 +236,52 @@ fn a_reset_in_the_middle_of_a_command_is_no_matter_to_the_next_boot() {
         says_who_it_is(&machine);
     }
     interrupts_and_does_not_poll(&machine);
+}
+
+/// The guest starts its watchdog and never comes back to it.
+fn starts_watchdog(machine: &Machine, options: &str) {
+    machine.guest_says(&format!("modprobe ipmi_watchdog {options} && echo > /dev/watchdog")).ok();
+    assert!(machine.ipmitool(&["mc", "watchdog", "get"]).ok().contains("Started/Running"));
+}
+
+#[test]
+fn a_guest_that_forgets_its_watchdog_is_warned_and_reset() {
+    let machine = booted(Setup::new().with("DEBUG", true));
+    let qemu = machine.qemu_pid();
+    machine.ipmitool(&["sel", "clear"]).ok();
+    starts_watchdog(&machine, "timeout=8 pretimeout=4 action=reset preaction=pre_int");
+    machine.wait_log("reset requested by the watchdog timer", BOOT);
+    // Linux was interrupted before, looked why, and took note of it.
+    let log = machine.log();
+    let (_, warned) = log.split_once("type 23h: state 8 asserted").unwrap();
+    let (between, _) = warned.split_once("reset requested by the watchdog timer").unwrap();
+    assert!(between.contains("in band: Get Message Flags"), "{between}");
+    assert!(between.contains("in band: Clear Message Flags"), "{between}");
+    machine.wait_ready(2);
+    assert_eq!(machine.qemu_pid(), qemu);
+    assert!(machine.restart_cause().contains("watchdog"), "{}", machine.restart_cause());
+    let watchdog = machine.ipmitool(&["mc", "watchdog", "get"]).ok();
+    assert!(watchdog.contains("Stopped") && watchdog.contains("SMS/OS"), "{watchdog}");
+    let log = machine.ipmitool(&["sel", "elist"]).ok();
+    assert!(log.contains("Timer interrupt") && log.contains("Hard reset"), "{log}");
+
+    // Nothing that waited for the old boot is left for the new one, and its watchdog works again.
+    machine.wait_for_ipmi();
+    starts_watchdog(&machine, "timeout=3 action=power_off");
+    machine.wait_power("off", BOOT);
+    machine.wait_log("power off requested by the watchdog timer", SOON);
+}
+
+#[test]
+fn a_warning_by_nmi_panics_a_guest_that_wants_that_and_the_power_cycle_follows() {
+    let machine = booted(Setup::new());
+    let qemu = machine.qemu_pid();
+    starts_watchdog(
+        &machine,
+        "timeout=8 pretimeout=5 action=power_cycle preaction=pre_nmi preop=preop_panic",
+    );
+    machine.wait_log("the guest panicked", BOOT);
+    machine.wait_log("power cycle requested by the watchdog timer", BOOT);
+    machine.wait_ready(2);
+    assert_ne!(machine.qemu_pid(), qemu);
 }
