@@ -270,6 +270,19 @@ fn the_machines_life_is_in_the_log() {
 }
 
 #[test]
+fn the_log_is_read_and_cleared_without_a_network_client() {
+    let machine = Setup::new().start();
+    machine.ipmitool(&["event", "3"]).ok();
+    let said = clean(machine.local(&["sel", "list"]));
+    let texts: Vec<&str> = said.lines().map(|line| line.get(29..).unwrap()).collect();
+    assert_eq!(texts, ["BMC: running", "memory, sensor 53h of a remote console: correctable error"]);
+    assert!(said.starts_with("    1  20"), "{said}");
+    machine.wait_log("WARN memory, sensor 53h of a remote console: correctable error", SOON);
+    assert_eq!(clean(machine.local(&["sel", "clear"])), "event log cleared\n");
+    assert_says(&clean(machine.local(&["sel", "list"])), &["    3  ", "SEL: event log cleared"]);
+}
+
+#[test]
 fn failed_logins_are_in_the_log() {
     let machine = Setup::new().with("IPMI_LAN15", true).start();
     let address = machine.address().to_string();

@@ -3,8 +3,9 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
-    BootFlags, Direction, Fact, FormatError, LanPart, PlatformEvent, PowerRequest, Requester, Start,
-    StopReason, UserId, UserPart,
+    BootFlags, Fact, FormatError, LanPart, PlatformEvent, PowerRequest, Requester, Start, StopReason, UserId,
+    UserPart,
+    words::{self, Stranger, Words},
 };
 
 /// How much an event matters.
@@ -33,7 +34,12 @@ pub enum Event {
     /// Something happened to the machine.
     Machine(Fact),
     /// A sensor's event.
-    Platform(PlatformEvent),
+    Platform {
+        /// The event.
+        event: PlatformEvent,
+        /// The sensor's name, if it is one of this controller's.
+        sensor: Option<String>,
+    },
     /// The boot flags were set.
     BootFlagsSet {
         /// To what.
@@ -158,6 +164,7 @@ impl Event {
             | Self::UserWithoutSlot { .. }
             | Self::LoginFailed { .. }
             | Self::LoginThrottled { .. } => Severity::Warning,
+            Self::Platform { event, .. } if words::alarming(event) => Severity::Warning,
             _ => Severity::Info,
         }
     }
@@ -171,20 +178,8 @@ impl fmt::Display for Event {
                 write!(f, "{request} requested by {by}; it joins one that is under way")
             }
             Self::Machine(fact) => fact.fmt(f),
-            Self::Platform(event) => {
-                let [offset, ..] = event.data;
-                let direction = match event.direction {
-                    Direction::Asserted => "asserted",
-                    Direction::Deasserted => "deasserted",
-                };
-                write!(
-                    f,
-                    "sensor {:02x}h of type {:02x}h: state {} {direction}",
-                    event.sensor,
-                    event.sensor_type,
-                    offset & 0x0f
-                )
-            }
+            Self::Platform { event, sensor: Some(name) } => write!(f, "{name}: {}", Words(event)),
+            Self::Platform { event, sensor: None } => write!(f, "{}: {}", Stranger(event), Words(event)),
             Self::BootFlagsSet { flags, by } => write!(f, "boot device set to {flags} by {by}"),
             Self::BootFlagsExpired => {
                 f.write_str("the boot device override lapsed: no power command came within 60 s")

@@ -44,6 +44,7 @@ pub mod sensors;
 mod sol;
 mod users;
 mod watchdog;
+mod words;
 
 use std::{
     collections::VecDeque,
@@ -365,7 +366,8 @@ impl Bmc {
     /// Something happened that a sensor speaks for: it goes into the event log, to whoever waits for events,
     /// and past the event filters.
     pub fn platform_event(&mut self, event: PlatformEvent) {
-        self.record(Event::Platform(event));
+        let sensor = self.sensor_name(&event);
+        self.record(Event::Platform { event, sensor });
         self.raise(event);
     }
 

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 pub use partial::{Partial, PartialError};
 pub use record::{SelChange, SelEntry, SelRecord};
 
-use crate::{Bmc, Direction, Event, PlatformEvent, Requester, sensors::number};
+use crate::{Bmc, Direction, Event, Generator, PlatformEvent, Requester, sensors::number};
 
 /// The highest record id: 0000h and FFFFh stand for the first and the last entry (§31.5).
 const LAST_ID: u16 = 0xfffe;
@@ -398,6 +398,26 @@ impl Bmc {
         }
         let record = finish(collected.whole()?).ok_or(PartialError::RecordType)?;
         Ok(self.add_to_log(record)?)
+    }
+
+    /// What an entry says, in words: whose, what, and nothing of its time.
+    pub fn describe_entry(&self, record: &SelRecord) -> String {
+        match record {
+            SelRecord::Event { event, .. } => {
+                Event::Platform { event: *event, sensor: self.sensor_name(event) }.to_string()
+            }
+            SelRecord::OemTimestamped { kind, manufacturer: [a, b, c], data } => {
+                let number = u32::from_le_bytes([*a, *b, *c, 0]);
+                format!("record {kind:02x}h of manufacturer {number}: {data:02x?}")
+            }
+            SelRecord::Oem { kind, data } => format!("record {kind:02x}h: {data:02x?}"),
+        }
+    }
+
+    /// The name of the sensor that an event is of, if it is one of this controller's.
+    pub(crate) fn sensor_name(&self, event: &PlatformEvent) -> Option<String> {
+        let own = event.generator == Generator::BMC;
+        own.then(|| self.sensors.get(event.sensor)).flatten().map(|sensor| sensor.definition().name.clone())
     }
 
     /// What changed in the log since the last call, in order.

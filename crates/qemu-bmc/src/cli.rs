@@ -15,7 +15,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::{
     config::{self, ThisHost},
     machine::{argv, disk, firmware},
-    serve::control::{PowerName, Request, Response},
+    serve::control::{LogEntry, PowerName, Request, Response, SelAction},
     store::Store,
 };
 
@@ -112,6 +112,21 @@ pub(crate) fn status() -> anyhow::Result<()> {
 pub(crate) fn power(request: PowerName) -> anyhow::Result<()> {
     let Response::Done(said) = ask(&Request::Power { request })? else { bail!("an unexpected answer") };
     writeln!(io::stdout(), "{said}")?;
+    Ok(())
+}
+
+/// `qemu-bmc sel`.
+pub(crate) fn sel(action: SelAction) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match ask(&Request::Sel { action })? {
+        Response::EventLog(entries) => {
+            for LogEntry { id, time, text } in entries {
+                writeln!(out, "{id:>5}  {}  {text}", crate::logging::utc(time.into()))?;
+            }
+        }
+        Response::Done(said) => writeln!(out, "{said}")?,
+        _ => bail!("an unexpected answer"),
+    }
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     config::{ConfigErrors, Plan, ThisHost},
-    serve::control::PowerName,
+    serve::control::{PowerName, SelAction},
 };
 
 /// A QEMU virtual machine with a real BMC: IPMI 2.0 over LAN, serial over LAN, VNC.
@@ -57,6 +57,12 @@ enum Command {
         /// What to do
         request: PowerName,
     },
+    /// Read or clear the event log
+    Sel {
+        /// What to do
+        #[command(subcommand)]
+        action: SelAction,
+    },
     /// Attach to the serial console; a tilde and a dot on a new line (~.) end it
     Console,
 }
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Command::Healthcheck => cli::healthcheck(),
         Command::Status => cli::status(),
         Command::Power { request } => cli::power(request),
+        Command::Sel { action } => cli::sel(action),
         Command::Console => cli::console(),
     };
     match outcome {

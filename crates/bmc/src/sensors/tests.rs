@@ -8,7 +8,7 @@ fn bmc() -> Bmc {
 fn events(bmc: &mut Bmc) -> Vec<PlatformEvent> {
     bmc.take_events()
         .filter_map(|event| match event {
-            Event::Platform(event) => Some(event),
+            Event::Platform { event, .. } => Some(event),
             _ => None,
         })
         .collect()

@@ -32,7 +32,7 @@ fn seconds(seconds: u64) -> Duration {
 fn told(bmc: &mut Bmc) -> Vec<[u8; 3]> {
     bmc.take_events()
         .filter_map(|event| match event {
-            Event::Platform(event) => {
+            Event::Platform { event, .. } => {
                 assert_eq!((event.sensor_type, event.sensor), (0x23, number::WATCHDOG));
                 Some(event.data)
             }

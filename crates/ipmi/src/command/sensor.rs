@@ -275,7 +275,7 @@ mod tests {
         bench.ok(SENSOR_EVENT, 0x26, &[CPU, 0x08, 1, 2, 3, 150, 5, 6]);
         assert_eq!(bench.ok(SENSOR_EVENT, 0x27, &[CPU]), [0x3b, 133, 128, 0, 150, 218, 228]);
         let crossed = bench.bmc.take_events().any(|event| match event {
-            Event::Platform(event) => {
+            Event::Platform { event, .. } => {
                 (event.data, event.direction) == ([0x57, 166, 150], Direction::Asserted)
             }
             _ => false,

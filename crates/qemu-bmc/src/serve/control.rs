@@ -1,4 +1,5 @@
-//! The local door: a unix socket of mode 0600 for `qemu-bmc status`, `power`, `console` and `healthcheck`.
+//! The local door: a unix socket of mode 0600 for `qemu-bmc status`, `power`, `sel`, `console` and
+//! `healthcheck`.
 //!
 //! One line of JSON each way. After `console`, the connection is the serial console.
 
@@ -42,8 +43,23 @@ pub(crate) enum Request {
         /// Which.
         request: PowerName,
     },
+    /// Read or clear the event log.
+    Sel {
+        /// Which.
+        action: SelAction,
+    },
     /// Become the serial console.
     Console,
+}
+
+/// What can be done with the event log.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, clap::Subcommand)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SelAction {
+    /// Show its entries, oldest first
+    List,
+    /// Delete all of them
+    Clear,
 }
 
 /// A power request by the name that the command line has for it.
@@ -85,6 +101,8 @@ pub(crate) enum Response {
     Healthy(Vec<SocketAddr>),
     /// How things are.
     Status(Box<Status>),
+    /// The entries of the event log, oldest first.
+    EventLog(Vec<LogEntry>),
     /// It was taken, in these words.
     Done(String),
     /// It was not, for this reason.
@@ -116,6 +134,17 @@ pub(crate) struct Status {
     pub(crate) ipmi: Vec<SocketAddr>,
     /// What happened last: seconds since 1970, and a sentence.
     pub(crate) events: Vec<(u64, String)>,
+}
+
+/// An entry of the event log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogEntry {
+    /// Record id.
+    pub(crate) id: u16,
+    /// Seconds since 1970, by the log's clock.
+    pub(crate) time: u32,
+    /// What it says.
+    pub(crate) text: String,
 }
 
 /// What the door needs to know.
@@ -189,8 +218,25 @@ impl Control {
                     Err(refusal) => Response::Failed(format!("{request}: {refusal}")),
                 }
             }
+            Request::Sel { action: SelAction::List } => Response::EventLog(self.event_log()),
+            Request::Sel { action: SelAction::Clear } => {
+                self.controller.with(|bmc| bmc.clear_log(Requester::Button));
+                Response::Done("event log cleared".into())
+            }
             Request::Console => Response::Console,
         }
+    }
+
+    fn event_log(&self) -> Vec<LogEntry> {
+        self.controller.with(|bmc| {
+            let entries = bmc.sel().entries();
+            let said = entries.map(|entry| LogEntry {
+                id: entry.id,
+                time: entry.time,
+                text: bmc.describe_entry(&entry.record),
+            });
+            said.collect()
+        })
     }
 
     fn status(&self) -> Status {
