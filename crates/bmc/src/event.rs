@@ -209,11 +209,7 @@ impl fmt::Display for Event {
             Self::UserWithoutSlot { name } => {
                 write!(f, "user {name:?} of the settings can't be: all 15 slots are taken")
             }
-            Self::LanChanged { what: LanPart::Access, by } => write!(f, "LAN channel access set by {by}"),
-            Self::LanChanged { what: LanPart::KgKey, by } => write!(f, "BMC key (K_G) set by {by}"),
-            Self::LanChanged { what: LanPart::Parameter(number), by } => {
-                write!(f, "LAN configuration parameter {number} set by {by}")
-            }
+            Self::LanChanged { what, by } => write!(f, "{what} set by {by}"),
             Self::SensorInjected { name, reading } => write!(f, "sensor {name:?} was set to {reading}"),
             Self::SensorReleased { name } => write!(f, "sensor {name:?} reads by itself again"),
             Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),

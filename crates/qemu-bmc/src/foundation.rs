@@ -37,6 +37,7 @@ use crate::{
     controller::Controller,
     logging,
     machine::{End, Stop},
+    network::Network,
     os::life::Life,
     serve::{alerts, control},
     store::Store,
@@ -166,9 +167,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts what keeps the model going, and sends its alerts.
-    pub(crate) fn start(controller: &Arc<Controller>, lan: &LanPlan) -> Self {
+    /// Starts what keeps the model going, shows it the network by which it is reached, and sends its alerts.
+    pub(crate) fn start(controller: &Arc<Controller>, lan: &LanPlan, bound: &[SocketAddr]) -> Self {
         let mut services = Self::default();
+        let mut network = Network::new(bound.to_vec(), lan);
+        network.look(controller);
+        services.spawn(network.keep_facts(Arc::clone(controller)));
         services.spawn(Arc::clone(controller).keep_time());
         services.spawn(Arc::clone(controller).keep_saved());
         services.spawn(alerts::Sender::new(controller, lan).run());

@@ -13,6 +13,7 @@ mod foundation;
 mod init;
 mod logging;
 mod machine;
+mod network;
 mod os;
 mod run;
 mod serve;

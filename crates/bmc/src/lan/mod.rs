@@ -23,13 +23,15 @@ pub(crate) use saved::SavedLan;
 pub use statistics::LanStatistics;
 pub use suite_privileges::SuitePrivileges;
 
+use std::fmt;
+
 use crate::{Bmc, Event, Privilege, Requester, Secret};
 
 /// K_G, the key of a two-key login (IPMI 2.0 §13.33): 20 bytes, padded with zeros.
 pub type KgKey = Secret<[u8; 20]>;
 
 /// Settings of channel 1, the LAN channel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lan {
     /// Cipher suite ids that a session may use and that are advertised, strongest last asked first.
     pub cipher_suites: Vec<u8>,
@@ -41,8 +43,8 @@ pub struct Lan {
     pub kg_locked: bool,
     /// Whether IPMI 1.5 sessions (MD5) are accepted.
     pub v15: bool,
-    /// Where they are: for which levels, CALLBACK to OEM (parameter 2).
-    pub v15_levels: [bool; 5],
+    /// For which levels, CALLBACK to OEM (parameter 2); unless it was set, for all or none, as they are.
+    pub v15_levels: Option<[bool; 5]>,
     /// Whether and how far the channel is open.
     pub access: ChannelAccess,
     /// Parameter 0: 0 set complete, 1 set in progress. Volatile.
@@ -69,7 +71,7 @@ impl Default for Lan {
             kg: None,
             kg_locked: false,
             v15: false,
-            v15_levels: [true; 5],
+            v15_levels: None,
             access: ChannelAccess::default(),
             set_in_progress: 0,
             ipv4: Ipv4Settings::default(),
@@ -93,9 +95,14 @@ impl Lan {
         Some(self.suite_privileges.limit(suite)?.min(self.max_privilege()))
     }
 
+    /// For which levels IPMI 1.5's authentication is enabled, which does not mean that there is any.
+    pub fn v15_enables(&self) -> [bool; 5] {
+        self.v15_levels.unwrap_or([self.v15; 5])
+    }
+
     /// Whether IPMI 1.5 sessions of this level are accepted.
     pub fn v15_admits(&self, level: Privilege) -> bool {
-        self.v15 && self.v15_levels.get(level as usize - 1).copied().unwrap_or_default()
+        self.v15 && self.v15_enables().get(level as usize - 1).copied().unwrap_or_default()
     }
 }
 
@@ -108,6 +115,52 @@ pub enum LanPart {
     Parameter(u8),
     /// K_G.
     KgKey,
+}
+
+impl fmt::Display for LanPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Access => f.write_str("LAN channel access"),
+            Self::KgKey => f.write_str("BMC key (K_G)"),
+            Self::Parameter(number) => match parameter_name(*number) {
+                Some(name) => write!(f, "LAN configuration parameter {number} ({name})"),
+                None => write!(f, "LAN configuration parameter {number}"),
+            },
+        }
+    }
+}
+
+/// The names of Table 23-4.
+fn parameter_name(number: u8) -> Option<&'static str> {
+    Some(match number {
+        2 => "authentication type enables",
+        3 => "IP address",
+        4 => "IP address source",
+        6 => "subnet mask",
+        7 => "IPv4 header parameters",
+        10 => "ARP control",
+        11 => "gratuitous ARP interval",
+        12 => "default gateway address",
+        13 => "default gateway MAC address",
+        14 => "backup gateway address",
+        15 => "backup gateway MAC address",
+        16 => "community string",
+        18 => "destination type",
+        19 => "destination address",
+        20 => "802.1q VLAN id",
+        21 => "802.1q VLAN priority",
+        24 => "cipher suite privilege levels",
+        25 => "destination address VLAN tag",
+        51 => "IPv4 and IPv6 addressing enables",
+        52 => "IPv6 traffic class",
+        53 => "IPv6 hop limit",
+        54 => "IPv6 flow label",
+        56 => "IPv6 static address",
+        64 => "IPv6 router address control",
+        65..=68 => "IPv6 static router 1",
+        69..=72 => "IPv6 static router 2",
+        _ => return None,
+    })
 }
 
 impl Bmc {
@@ -138,7 +191,7 @@ mod tests {
         let mut lan = Lan::default();
         assert!(!lan.v15_admits(Privilege::User));
         lan.v15 = true;
-        lan.v15_levels[3] = false;
+        lan.v15_levels = Some([true, true, true, false, false]);
         assert!(lan.v15_admits(Privilege::Operator) && !lan.v15_admits(Privilege::Administrator));
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct SavedLan {
     kg: Option<SavedKey>,
     kg_locked: bool,
     suite_privileges: SuitePrivileges,
-    v15_refused: [bool; 5],
+    v15_levels: Option<[bool; 5]>,
     ipv4: Ipv4Settings,
     ipv6: Ipv6Settings,
     community: CommunityString,
@@ -49,7 +49,7 @@ impl Lan {
             kg: self.kg.clone().map(SavedKey),
             kg_locked: self.kg_locked,
             suite_privileges: self.suite_privileges,
-            v15_refused: self.v15_levels.map(|accepted| !accepted),
+            v15_levels: self.v15_levels,
             ipv4: self.ipv4,
             ipv6: self.ipv6,
             community: self.community,
@@ -62,7 +62,7 @@ impl Lan {
         self.kg = saved.kg.map(|SavedKey(key)| key);
         self.kg_locked = saved.kg_locked;
         self.suite_privileges = saved.suite_privileges;
-        self.v15_levels = saved.v15_refused.map(|refused| !refused);
+        self.v15_levels = saved.v15_levels;
         self.ipv4 = saved.ipv4;
         self.ipv6 = saved.ipv6;
         self.community = saved.community;
@@ -83,7 +83,7 @@ mod tests {
         lan.set_in_progress = 1;
         lan.destinations.get_mut(8).unwrap().retries = 7;
         lan.community = CommunityString::from_field(b"secret\0\0\0\0\0\0\0\0\0\0\0\0");
-        lan.v15_levels[4] = false;
+        lan.v15_levels = Some([true, true, true, true, false]);
 
         let file = serde_json::to_string(&lan.to_saved()).unwrap();
         let mut again = Lan::default();

@@ -20,6 +20,7 @@ mod device;
 mod event;
 mod fru;
 mod guid;
+mod lan_config;
 mod messages;
 mod payload;
 mod pef;

@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, messages, payload, pef, sdr,
-    sel, sensor, session, sol_config, user, watchdog,
+    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, lan_config, messages, payload,
+    pef, sdr, sel, sensor, session, sol_config, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -273,6 +273,17 @@ pub static TABLE: &[Row] = &[
         .shown_by("bmc-device --get-sel-time-utc-offset"),
     set(STORAGE, 0x5d, "31.11b", "Set SEL Time UTC Offset", OPERATOR, 2..=2, sel::set_utc_offset)
         .shown_by("bmc-device --set-sel-time-utc-offset=60"),
+    // Transport: LAN (§23)
+    set(TRANSPORT, 0x01, "23.1", "Set LAN Configuration Parameters", ADMIN, 3..=22, lan_config::set)
+        .guarded()
+        .shown_by("ipmitool lan set 1 snmp public"),
+    get(TRANSPORT, 0x02, "23.2", "Get LAN Configuration Parameters", OPERATOR, 4..=4, lan_config::get)
+        .shown_by("ipmitool lan print 1"),
+    set(TRANSPORT, 0x03, "23.3", "Suspend BMC ARPs", ADMIN, 2..=2, lan_config::suspend_arps)
+        .guarded()
+        .shown_by("ipmitool raw 0x0c 0x03 0x01 0x00"),
+    set(TRANSPORT, 0x04, "23.4", "Get IP/UDP/RMCP Statistics", USER, 2..=2, lan_config::get_statistics)
+        .shown_by("ipmitool lan stats get 1"),
     // Transport: SOL (§26)
     set(TRANSPORT, 0x21, "26.2", "Set SOL Configuration Parameters", ADMIN, 3..=4, sol_config::set)
         .guarded()

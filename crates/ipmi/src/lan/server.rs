@@ -116,12 +116,17 @@ impl Server {
     ) -> bool {
         out.clear();
         self.last_command = None;
+        bmc.lan.statistics.count_received(Class::parse(datagram).is_ok());
         self.last_drop = self.receive(now, route, datagram, bmc, out).err();
         self.name_sessions(bmc);
         if self.last_drop.is_some() {
             out.clear();
         }
-        !out.is_empty()
+        let answered = !out.is_empty();
+        if answered {
+            bmc.lan.statistics.count_sent();
+        }
+        answered
     }
 
     /// Why the last datagram was dropped, if it was: for a log of the finest level.
@@ -161,7 +166,9 @@ impl Server {
     /// it goes.
     pub fn poll_transmit(&mut self, now: Instant, bmc: &mut Bmc, out: &mut Vec<u8>) -> Option<Route> {
         out.clear();
-        self.send_message(bmc, out).or_else(|| self.send_sol(now, bmc, out))
+        let route = self.send_message(bmc, out).or_else(|| self.send_sol(now, bmc, out))?;
+        bmc.lan.statistics.count_sent();
+        Some(route)
     }
 
     /// Tells the session that has SOL, if one has, that it is over. What [`Server::poll_transmit`] then

@@ -265,11 +265,13 @@ impl Reader<'_> {
         let port = self.get(&settings::IPMI_PORT);
         let advertised_port = self.get(&settings::IPMI_ADVERTISED_PORT);
         let trap_port = self.get(&settings::IPMI_TRAP_PORT);
+        let config = self.get(&settings::LAN_CONFIG);
         Some(LanPlan {
             addresses: addresses?,
             port: port?,
             advertised_port: advertised_port?,
             trap_port: trap_port?,
+            config: config?,
         })
     }
 

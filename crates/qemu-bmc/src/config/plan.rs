@@ -179,9 +179,20 @@ pub(crate) struct UserPlan {
     pub(crate) enabled: bool,
 }
 
+/// What becomes of network settings that are made over IPMI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LanConfig {
+    /// They are kept and reported.
+    Store,
+    /// They are also applied to the container's interface.
+    Apply,
+}
+
 /// Where IPMI over LAN is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LanPlan {
+    /// What becomes of network settings that are made over IPMI.
+    pub(crate) config: LanConfig,
     /// Addresses to listen on, at least one.
     pub(crate) addresses: Vec<IpAddr>,
     /// UDP port; 0 takes a free one.

@@ -9,7 +9,7 @@ use bmc::{KgKey, Password, Secret, SelFull};
 use uuid::Uuid;
 
 use super::{
-    plan::{BootOrder, ConsoleLog, Cpus, Firmware, Networks, SoftTimeoutAction, SystemInterface},
+    plan::{BootOrder, ConsoleLog, Cpus, Firmware, LanConfig, Networks, SoftTimeoutAction, SystemInterface},
     value::{self, Parsed},
 };
 
@@ -240,6 +240,10 @@ settings! {
     IPMI_TRAP_PORT: Option<u16> = Setting::new(
         "IPMI_TRAP_PORT", "ipmi.trap_port", "162", value::port_or_none, PORT_OR_NONE,
         "the UDP port that alerts (SNMP traps) are sent to",
+    );
+    LAN_CONFIG: LanConfig = Setting::new(
+        "LAN_CONFIG", "ipmi.lan_config", "store", value::lan_config, "store or apply",
+        "whether addresses that are set over IPMI are only kept and reported, or also given to the container's interface, which takes NET_ADMIN",
     );
     IPMI_CIPHER_SUITES: Vec<u8> = Setting::new(
         "IPMI_CIPHER_SUITES", "ipmi.cipher_suites", "17,3", value::cipher_suites, "17, 3 or both, with a comma between them",

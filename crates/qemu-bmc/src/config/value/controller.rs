@@ -4,6 +4,7 @@ use bmc::{KgKey, Password, Privilege, SEL_SIZES, Secret, SelFull};
 use zeroize::Zeroize;
 
 use super::{Parsed, Refused, because, choice};
+use crate::config::LanConfig;
 
 /// A user's name (IPMI 2.0 §22.28).
 pub(in crate::config) fn user_name(text: &str) -> Parsed<String> {
@@ -64,6 +65,11 @@ pub(in crate::config) fn privilege(text: &str) -> Parsed<Privilege> {
             ("admin", Privilege::Administrator),
         ],
     )
+}
+
+/// What becomes of network settings that are made over IPMI.
+pub(in crate::config) fn lan_config(text: &str) -> Parsed<LanConfig> {
+    choice(text, &[("store", LanConfig::Store), ("apply", LanConfig::Apply)])
 }
 
 /// Cipher suites by id (§22.15.2), the preferred one first.

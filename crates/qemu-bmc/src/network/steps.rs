@@ -1,0 +1,142 @@
+//! What has to be done to the interface so that it is as it was set over IPMI.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use bmc::{AddressSource, Ipv6Source, Lan};
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Add an IPv4 address with this prefix length.
+    Add(Ipv4Addr, u8),
+    /// Remove one.
+    Remove(Ipv4Addr, u8),
+    /// Go by this router.
+    Route(Ipv4Addr),
+    /// Add an IPv6 address.
+    AddV6(Ipv6Addr, u8),
+    /// Remove one.
+    RemoveV6(Ipv6Addr, u8),
+    /// Something that only whoever runs the container can do.
+    Outside(&'static str),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Add(ip, prefix) => write!(f, "add address {ip}/{prefix}"),
+            Self::Remove(ip, prefix) => write!(f, "remove address {ip}/{prefix}"),
+            Self::Route(router) => write!(f, "default gateway {router}"),
+            Self::AddV6(ip, prefix) => write!(f, "add address {ip}/{prefix}"),
+            Self::RemoveV6(ip, prefix) => write!(f, "remove address {ip}/{prefix}"),
+            Self::Outside(what) => f.write_str(what),
+        }
+    }
+}
+
+/// The steps, in the order in which the interface is never without an address.
+pub(super) fn steps(lan: &Lan) -> Vec<Step> {
+    let (ipv4, facts) = (&lan.ipv4, &lan.facts);
+    let mut steps = Vec::new();
+    let (wanted, mask) = (ipv4.address(facts), ipv4.netmask(facts));
+    if (wanted, mask) != (facts.ip, facts.netmask) && !wanted.is_unspecified() {
+        let (new, old) = (Step::Add(wanted, prefix(mask)), Step::Remove(facts.ip, prefix(facts.netmask)));
+        // The same address with another mask would be in its own way.
+        if wanted == facts.ip {
+            steps.extend([old, new]);
+        } else {
+            steps.push(new);
+            steps.extend(Some(old).filter(|_| !facts.ip.is_unspecified()));
+        }
+    }
+    let router = ipv4.gateway.filter(|router| !router.is_unspecified());
+    steps.extend(
+        router.filter(|router| facts.gateway.is_none_or(|found| found.address != *router)).map(Step::Route),
+    );
+    if ipv4.vlan.is_some_and(|vlan| vlan.enabled && facts.vlan != Some(vlan.id)) {
+        steps.push(Step::Outside("VLAN tag, which is whoever's who made the interface"));
+    }
+    if ipv4.source == Some(AddressSource::Dhcp) {
+        steps.push(Step::Outside("DHCP, which is whoever's who runs the container"));
+    }
+    for set in lan.ipv6.addresses.iter().flatten() {
+        let found = facts.ipv6_of(Ipv6Source::Static).find(|fact| fact.address == set.address);
+        match (set.enabled, found) {
+            (true, None) => steps.push(Step::AddV6(set.address, set.prefix)),
+            (false, Some(found)) => steps.push(Step::RemoveV6(set.address, found.prefix)),
+            _ => {}
+        }
+    }
+    steps
+}
+
+fn prefix(mask: Ipv4Addr) -> u8 {
+    u8::try_from(mask.to_bits().leading_ones()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use bmc::{Gateway, Ipv6AddressStatus, Ipv6Fact, LanFacts, StaticAddress, VlanId};
+
+    use super::*;
+
+    fn lan() -> Lan {
+        let facts = LanFacts {
+            ip: Ipv4Addr::new(192, 0, 2, 5),
+            netmask: Ipv4Addr::new(255, 255, 255, 0),
+            gateway: Some(Gateway { address: Ipv4Addr::new(192, 0, 2, 1), mac: [0; 6] }),
+            ipv6: vec![Ipv6Fact {
+                address: "2001:db8::5".parse().unwrap(),
+                prefix: 64,
+                source: Ipv6Source::Static,
+                status: Ipv6AddressStatus::Active,
+            }],
+            ..LanFacts::default()
+        };
+        Lan { facts, ..Lan::default() }
+    }
+
+    #[test]
+    fn what_was_not_set_takes_no_step() {
+        assert_eq!(steps(&lan()), []);
+    }
+
+    #[test]
+    fn another_address_is_there_before_the_old_one_goes() {
+        let mut lan = lan();
+        lan.ipv4.address = Some(Ipv4Addr::new(198, 51, 100, 7));
+        let old = Step::Remove(Ipv4Addr::new(192, 0, 2, 5), 24);
+        assert_eq!(steps(&lan), [Step::Add(Ipv4Addr::new(198, 51, 100, 7), 24), old]);
+        lan.facts.ip = Ipv4Addr::new(198, 51, 100, 7);
+        assert_eq!(steps(&lan), []);
+        lan.ipv4.netmask = Some(Ipv4Addr::new(255, 255, 0, 0));
+        let own = Ipv4Addr::new(198, 51, 100, 7);
+        assert_eq!(steps(&lan), [Step::Remove(own, 24), Step::Add(own, 16)]);
+    }
+
+    #[test]
+    fn another_router_and_static_ipv6_addresses() {
+        let mut lan = lan();
+        lan.ipv4.gateway = Some(Ipv4Addr::new(192, 0, 2, 254));
+        let own: Ipv6Addr = "2001:db8::77".parse().unwrap();
+        lan.ipv6.addresses[1] = Some(StaticAddress { enabled: true, address: own, prefix: 48 });
+        let there: Ipv6Addr = "2001:db8::5".parse().unwrap();
+        lan.ipv6.addresses[0] = Some(StaticAddress { enabled: false, address: there, prefix: 64 });
+        let expected =
+            [Step::Route(Ipv4Addr::new(192, 0, 2, 254)), Step::RemoveV6(there, 64), Step::AddV6(own, 48)];
+        assert_eq!(steps(&lan), expected);
+    }
+
+    #[test]
+    fn what_the_program_cannot_do_is_a_step_that_says_so() {
+        let mut lan = lan();
+        lan.ipv4.vlan = Some(VlanId { enabled: true, id: 7 });
+        lan.ipv4.source = Some(AddressSource::Dhcp);
+        assert!(matches!(steps(&lan)[..], [Step::Outside(_), Step::Outside(_)]));
+        lan.facts.vlan = Some(7);
+        assert_eq!(steps(&lan).len(), 1);
+    }
+}
