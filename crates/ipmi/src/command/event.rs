@@ -29,8 +29,11 @@ pub(super) fn get_receiver(context: &mut Context<'_>, _: &[u8], reply: &mut Repl
 }
 
 /// 02h. By the system interface the request begins with the software's id; by LAN it is a remote console's.
+/// Software does not speak for this controller or another, whose addresses are even.
 pub(super) fn platform_event(context: &mut Context<'_>, data: &[u8], _: &mut Reply) -> Result {
+    /// IPMI 1.0's, which Linux still uses when it panics, and all later ones'.
     const REVISIONS: std::ops::RangeInclusive<u8> = 0x03..=0x04;
+    const SOFTWARE: u8 = 0x01;
 
     let (generator, data) = match (context.channel, data) {
         (SYSTEM_INTERFACE, [generator, rest @ ..]) => (Generator(*generator, 0), rest),
@@ -38,7 +41,7 @@ pub(super) fn platform_event(context: &mut Context<'_>, data: &[u8], _: &mut Rep
     };
     let &[revision, ref event @ ..] = data else { return Err(CompletionCode::INVALID_LENGTH) };
     let event = <[u8; 6]>::try_from(event).map_err(|_| CompletionCode::INVALID_LENGTH)?;
-    if !REVISIONS.contains(&revision) {
+    if !REVISIONS.contains(&revision) || generator.0 & SOFTWARE == 0 {
         return Err(CompletionCode::INVALID_FIELD);
     }
     context.bmc.platform_event(parse_event(generator, event));
@@ -74,6 +77,26 @@ mod tests {
         let SelRecord::Event { event, .. } = entry.record else { panic!("{entry:?}") };
         assert_eq!((event.generator.0, event.sensor), (0x41, 0x20));
         assert_eq!(bench.code(SENSOR_EVENT, 0x02, &[0x04, 0x0f, 0x20, 0x6f, 0x02, 0xff, 0xff]), 0xc7);
+    }
+
+    #[test]
+    fn linux_says_that_it_panics() {
+        let mut bench = Bench::new();
+        bench.channel = super::SYSTEM_INTERFACE;
+        bench.sessions.own = None;
+        bench.ok(SENSOR_EVENT, 0x02, &[0x41, 0x03, 0x20, 0x73, 0x6f, 0xa1, 0x6f, 0x6f]);
+        let (entry, _) = bench.bmc.sel().get(SelKey::Last).unwrap();
+        let SelRecord::Event { event, .. } = entry.record else { panic!("{entry:?}") };
+        assert_eq!((event.sensor_type, event.data), (0x20, [0xa1, 0x6f, 0x6f]));
+    }
+
+    #[test]
+    fn a_guest_does_not_speak_for_the_controller() {
+        let mut bench = Bench::new();
+        bench.channel = super::SYSTEM_INTERFACE;
+        bench.sessions.own = None;
+        assert_eq!(bench.code(SENSOR_EVENT, 0x02, &[0x20, 0x04, 0x09, 0x02, 0x6f, 0x06, 0xff, 0xff]), 0xcc);
+        assert!(bench.bmc.sel().is_empty());
     }
 
     #[test]
