@@ -66,7 +66,7 @@ pub static TABLE: &[Row] = &[
         .shown_by("bmc-device --get-acpi-power-state"),
     get(APP, 0x08, "20.8", "Get Device GUID", USER, 0..=0, guid::get).shown_by("bmc-info --get-device-guid"),
     set(APP, 0x2e, "22.1", "Set BMC Global Enables", ADMIN, 1..=1, device::set_global_enables)
-        .shown_by("ipmitool mc setenables event_msg=on"),
+        .shown_by("ipmitool raw 0x06 0x2e 0x0c"),
     get(APP, 0x2f, "22.2", "Get BMC Global Enables", USER, 0..=0, device::get_global_enables)
         .shown_by("ipmitool mc getenables"),
     // App: the watchdog timer (§27)

@@ -201,11 +201,12 @@ impl Door {
                 server.tick(Instant::now(), bmc);
                 answered
             });
-            if answered {
-                self.send(route);
-            }
+            // Before the answer: whoever has that finds this in the log.
             if let Some(command) = self.server.last_command() {
                 tracing::debug!(%peer, "{command}");
+            }
+            if answered {
+                self.send(route);
             }
             if let Some(why) = self.server.last_drop() {
                 tracing::trace!(%peer, "dropped a datagram: {why:?}");
