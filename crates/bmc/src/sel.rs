@@ -117,6 +117,11 @@ impl Sel {
         }
     }
 
+    /// Whether old entries make way when there is no room.
+    pub fn wraps(&self) -> bool {
+        self.when_full == SelFull::Wrap
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

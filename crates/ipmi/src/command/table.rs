@@ -302,6 +302,9 @@ pub static TABLE: &[Row] = &[
     )
     .of(DCMI)
     .shown_by("ipmitool dcmi discover"),
+    get(GROUP_EXTENSION, 0x02, "DCMI 6.6.1", "Get Power Reading", USER, 3..=3, dcmi::get_power_reading)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi power reading"),
     get(GROUP_EXTENSION, 0x03, "DCMI 6.6.2", "Get Power Limit", USER, 2..=2, dcmi::get_power_limit)
         .of(DCMI)
         .shown_by("ipmitool dcmi power get_limit -> 80"),
@@ -324,6 +327,9 @@ pub static TABLE: &[Row] = &[
     get(GROUP_EXTENSION, 0x06, "DCMI 6.4.2", "Get Asset Tag", USER, 2..=2, dcmi::get_asset_tag)
         .of(DCMI)
         .shown_by("ipmitool dcmi asset_tag"),
+    get(GROUP_EXTENSION, 0x07, "DCMI 6.5.2", "Get DCMI Sensor Info", USER, 4..=4, dcmi::get_sensor_info)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi sensors"),
     set(GROUP_EXTENSION, 0x08, "DCMI 6.4.3", "Set Asset Tag", OPERATOR, 2..=18, dcmi::set_asset_tag)
         .of(DCMI)
         .guarded()
@@ -358,6 +364,9 @@ pub static TABLE: &[Row] = &[
     get(GROUP_EXTENSION, 0x0c, "DCMI 6.7.2", "Get Thermal Limit", USER, 2..=2, dcmi::get_thermal_limit)
         .of(DCMI)
         .shown_by("ipmitool dcmi thermalpolicy get 0x40 1"),
+    get(GROUP_EXTENSION, 0x10, "DCMI 6.5.3", "Get Temperature Readings", USER, 4..=4, dcmi::get_temperatures)
+        .of(DCMI)
+        .shown_by("ipmitool dcmi get_temp_reading"),
     set(
         GROUP_EXTENSION,
         0x12,

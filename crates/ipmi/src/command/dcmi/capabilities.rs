@@ -16,19 +16,27 @@ const TEMPERATURES: u8 = 0x07;
 /// Seconds between two readings of the temperatures.
 const SAMPLING: u8 = 1;
 /// The largest number of event log entries that its field can say.
-const ENTRIES_MAX: u16 = 0x0fff;
+const ENTRIES_MAX: usize = 0x0fff;
+/// With that number: old entries make way, one by one.
+const ROLLOVER: u16 = 0x8000 | 0x2000;
 /// 20h, the BMC's, from bit 1 on: so ipmitool and FreeIPMI both read it.
 const BMC_ADDRESS: u8 = 0x20 << 1;
 const DEVICE_REVISION: u8 = 1;
 const NO_CHANNEL: u8 = 0xff;
 
 /// 01h.
-pub(in super::super) fn get_capabilities(_: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> Result {
+pub(in super::super) fn get_capabilities(
+    context: &mut Context<'_>,
+    data: &[u8],
+    reply: &mut Reply,
+) -> Result {
     let &[parameter] = data else { return Err(CompletionCode::INVALID_LENGTH) };
-    let entries = ENTRIES_MAX.to_le_bytes();
+    let sel = context.bmc.sel();
+    let entries = u16::try_from(sel.capacity().min(ENTRIES_MAX)).unwrap_or_default();
+    let [low, high] = if sel.wraps() { entries | ROLLOVER } else { entries }.to_le_bytes();
     let parameter: &[u8] = match parameter {
         1 => &[MANDATORY, POWER_MANAGEMENT, ACCESS],
-        2 => &[entries[0], entries[1], IDENTIFICATION, TEMPERATURES, SAMPLING],
+        2 => &[low, high, IDENTIFICATION, TEMPERATURES, SAMPLING],
         3 => &[BMC_ADDRESS, DEVICE_REVISION],
         4 => &[LAN_CHANNEL, NO_CHANNEL, NO_CHANNEL],
         // No rolling averages: power is averaged since measuring began.
@@ -50,7 +58,7 @@ mod tests {
         let mut bench = Bench::new();
         let expected: [&[u8]; 5] = [
             &[0x0f, 0x01, 0x39],
-            &[0xff, 0x0f, 0x07, 0x07, 0x01],
+            &[0xff, 0xaf, 0x07, 0x07, 0x01],
             &[0x40, 0x01],
             &[0x01, 0xff, 0xff],
             &[0x00],

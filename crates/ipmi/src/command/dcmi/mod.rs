@@ -7,6 +7,7 @@
 mod capabilities;
 mod config;
 mod limit;
+mod sensors;
 mod text;
 
 pub(super) use capabilities::get_capabilities;
@@ -14,6 +15,7 @@ pub(super) use config::{get_config, set_config};
 pub(super) use limit::{
     activate_power_limit, get_power_limit, get_thermal_limit, set_power_limit, set_thermal_limit,
 };
+pub(super) use sensors::{get_power_reading, get_sensor_info, get_temperatures};
 pub(super) use text::{get_asset_tag, get_controller_id, set_asset_tag, set_controller_id};
 
 use super::Context;
