@@ -27,6 +27,7 @@ mod configured;
 mod dcmi;
 mod event;
 mod fact;
+mod firewall;
 mod fru;
 mod hex;
 mod identity;
@@ -63,6 +64,7 @@ pub use configured::{Configured, SettingsSalt};
 pub use dcmi::{CONTROLLER_ID_MAX, Dcmi, Discovery, LimitAction, PowerLimit, ThermalLimit};
 pub use event::{Event, Severity};
 pub use fact::{Fact, ResetBy, StopReason};
+pub use firewall::{CommandId, Firewall};
 pub use fru::{ASSET_TAG_MAX, AssetTagError, Encoding, FRU_SIZE, FormatError, Fru};
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use journal::Start;
@@ -133,6 +135,7 @@ pub struct Bmc {
     pub generates_events: bool,
     pub(crate) dcmi: Dcmi,
     pub(crate) pef: Pef,
+    pub(crate) firewall: Firewall,
     sensors: sensors::Sensors,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
@@ -165,6 +168,7 @@ impl Bmc {
             fru,
             dcmi: Dcmi::default(),
             pef: Pef::default(),
+            firewall: Firewall::default(),
             watchdog: Watchdog::default(),
             messages: messages::Messages::default(),
             applied: configured::Applied::default(),
@@ -433,6 +437,7 @@ impl Bmc {
             clock: self.clock.to_saved(),
             dcmi: self.dcmi.clone(),
             pef: self.pef.to_saved(),
+            firewall: self.firewall.clone(),
             sensors: self.sensors.to_saved(),
             watchdog: self.watchdog.to_saved(),
             users: self.users.to_saved(),
@@ -450,6 +455,7 @@ impl Bmc {
         self.sol = saved.sol;
         self.dcmi = saved.dcmi;
         self.pef.restore(saved.pef);
+        self.firewall = saved.firewall;
         self.users.restore(saved.users);
         self.lan.restore(saved.lan);
         self.applied = saved.applied;

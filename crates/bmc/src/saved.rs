@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dcmi, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock, configured::Applied,
-    fru::SavedFru, lan::SavedLan, pef::SavedPef, sensors::SavedSensors, users::SavedUser,
-    watchdog::SavedWatchdog,
+    Dcmi, Firewall, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock,
+    configured::Applied, fru::SavedFru, lan::SavedLan, pef::SavedPef, sensors::SavedSensors,
+    users::SavedUser, watchdog::SavedWatchdog,
 };
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
@@ -22,6 +22,7 @@ pub struct Saved {
     pub(crate) clock: SavedClock,
     pub(crate) dcmi: Dcmi,
     pub(crate) pef: SavedPef,
+    pub(crate) firewall: Firewall,
     pub(crate) sensors: SavedSensors,
     pub(crate) watchdog: SavedWatchdog,
     pub(crate) users: Vec<SavedUser>,

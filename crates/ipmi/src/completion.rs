@@ -40,6 +40,8 @@ impl CompletionCode {
     pub const INSUFFICIENT_PRIVILEGE: Self = Self(0xd4);
     /// Not supported in the present state.
     pub const NOT_IN_PRESENT_STATE: Self = Self(0xd5);
+    /// The command, or this function of it, has been disabled.
+    pub const DISABLED: Self = Self(0xd6);
     /// Unspecified error.
     pub const UNSPECIFIED: Self = Self(0xff);
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   LUN not 0 ─▶ C2    no row, or not by this channel ─▶ C1    level too low, or a guest that is not
-//!   trusted ─▶ D4    length ─▶ C7    handler ─▶ 00, or its own code
+//!   trusted ─▶ D4    disabled ─▶ D6    length ─▶ C7    handler ─▶ 00, or its own code
 //! ```
 //!
 //! Two rules hold for all handlers: reserved bits of a request are ignored, reserved values of a field
@@ -17,6 +17,7 @@ mod channel;
 mod chassis;
 mod dcmi;
 mod device;
+mod discovery;
 mod event;
 mod fru;
 mod guid;
@@ -127,6 +128,9 @@ fn run(context: &mut Context<'_>, request: &Request<'_>, reply: &mut Reply) -> R
     let untrusted = context.channel == SYSTEM_INTERFACE && !context.trusted;
     if context.privilege() < row.privilege || row.guarded && untrusted {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+    }
+    if context.bmc.firewall().blocks(discovery::id_of(row, context.channel)) {
+        return Err(CompletionCode::DISABLED);
     }
     let mut data = request.data;
     if let Some(body) = row.group {

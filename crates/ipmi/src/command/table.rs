@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, event, fru, guid, lan_config, messages, payload,
-    pef, sdr, sel, sensor, session, sol_config, user, watchdog,
+    Context, boot_options, channel, chassis, dcmi, device, discovery, event, fru, guid, lan_config, messages,
+    payload, pef, sdr, sel, sensor, session, sol_config, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -146,6 +146,53 @@ pub static TABLE: &[Row] = &[
     set(APP, 0x56, "22.25", "Set Channel Security Keys", ADMIN, 3..=32, channel::set_security_keys)
         .guarded()
         .shown_by("ipmi-config --category=core --checkout --section=Lan_Conf_Security_Keys"),
+    // App: command discovery and firmware firewall (§21)
+    get(APP, 0x09, "21.2", "Get NetFn Support", USER, 1..=1, discovery::get_netfns)
+        .shown_by("ipmitool firewall info"),
+    get(APP, 0x0a, "21.3", "Get Command Support", USER, 3..=6, discovery::get_commands)
+        .shown_by("ipmitool firewall info"),
+    get(APP, 0x0b, "21.4", "Get Command Sub-function Support", USER, 4..=7, discovery::get_subfunctions)
+        .shown_by("ipmitool firewall info lun 0 netfn 0 command 1"),
+    get(APP, 0x0c, "21.5", "Get Configurable Commands", USER, 3..=6, discovery::get_configurable)
+        .shown_by("ipmitool firewall info"),
+    get(
+        APP,
+        0x0d,
+        "21.6",
+        "Get Configurable Command Sub-functions",
+        USER,
+        4..=7,
+        discovery::get_configurable_subfunctions,
+    )
+    .shown_by("ipmitool firewall info lun 0 netfn 0 command 1"),
+    set(APP, 0x60, "21.7", "Set Command Enables", ADMIN, 19..=22, discovery::set_enables)
+        .guarded()
+        .shown_by("ipmitool firewall enable lun 0 netfn 0 command 1"),
+    get(APP, 0x61, "21.8", "Get Command Enables", USER, 3..=6, discovery::get_enables)
+        .shown_by("ipmitool firewall info"),
+    set(
+        APP,
+        0x62,
+        "21.9",
+        "Set Command Sub-function Enables",
+        ADMIN,
+        8..=15,
+        discovery::set_subfunction_enables,
+    )
+    .guarded()
+    .shown_by("ipmitool firewall enable lun 0 netfn 0 command 1"),
+    get(
+        APP,
+        0x63,
+        "21.10",
+        "Get Command Sub-function Enables",
+        USER,
+        4..=7,
+        discovery::get_subfunction_enables,
+    )
+    .shown_by("ipmitool firewall info lun 0 netfn 0 command 1"),
+    get(APP, 0x64, "21.11", "Get OEM NetFn IANA Support", USER, 3..=3, discovery::get_oem_netfns)
+        .shown_by("ipmitool raw 0x06 0x64 0x0e 0x2c 0x00"),
     // App: payloads (§24). Who may activate SOL is a SOL parameter, which the handlers check.
     set(APP, 0x48, "24.1", "Activate Payload", USER, 6..=6, payload::activate)
         .shown_by("test: one_sol_session_shows_every_byte_from_the_first_on"),
