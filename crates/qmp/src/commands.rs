@@ -48,6 +48,7 @@ commands! {
     "qom-list"               QomList<'_>                => Vec<QomProperty>;
     "query-pci"              QueryPci                   => Vec<PciBus>;
     "query-block"            QueryBlock                 => Vec<BlockDevice>;
+    "query-blockstats"       QueryBlockstats            => Vec<BlockStatistics>;
     "blockdev-change-medium" BlockdevChangeMedium<'_>   => Done;
     "eject"                  Eject<'_>                  => Done;
     "set_link"               SetLink<'_>                => Done;
@@ -279,6 +280,32 @@ pub struct Medium {
     pub drv: String,
     /// It cannot be written to.
     pub ro: bool,
+}
+
+/// Asks how much has been read and written.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct QueryBlockstats;
+
+/// What was done to a disk or a drive so far (`BlockStats`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct BlockStatistics {
+    /// The device's path in the object tree, or its `id`; none where no device uses the backend.
+    pub qdev: Option<String>,
+    /// The counts.
+    pub stats: BlockCounts,
+}
+
+/// Counts since QEMU started (`BlockDeviceStats`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
+pub struct BlockCounts {
+    /// Nanoseconds that all reads took together.
+    pub rd_total_time_ns: u64,
+    /// Nanoseconds that all writes took together.
+    pub wr_total_time_ns: u64,
+    /// Nanoseconds that all flushes took together.
+    pub flush_total_time_ns: u64,
 }
 
 /// Replaces the medium of a drive, opening and closing the tray.

@@ -22,6 +22,7 @@ use super::{
     argv::{Accelerator, Sockets},
     boot,
     guest::{ANSWER_LIMIT, Adopted, Guest, Happening, Record},
+    load::{self, Capacity, Sampler},
     messages::Messages,
     monitor::{self, Meaning},
     setup,
@@ -111,6 +112,8 @@ impl Driver {
             soft: None,
             settling: None,
             order_stale: false,
+            sampler: None,
+            sample_at: Instant::now(),
         };
         machine.take_over().await;
         machine.begin();
@@ -128,6 +131,7 @@ enum Next {
     Order(Order),
     SoftRanOut,
     ResetSettled,
+    Sample,
     Stop,
 }
 
@@ -143,6 +147,9 @@ struct Machine {
     settling: Option<Instant>,
     /// Whether the boot order has to follow the model's choice once no more resets are due.
     order_stale: bool,
+    sampler: Option<Sampler>,
+    /// When the machine's load is looked at next.
+    sample_at: Instant,
 }
 
 impl Machine {
@@ -175,12 +182,14 @@ impl Machine {
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
                 Next::ResetSettled => self.settle().await,
+                Next::Sample => self.sample().await,
                 Next::Stop => return End::Stopped,
             }
         }
     }
 
     async fn next(&mut self) -> Next {
+        let runs = self.guest.is_some();
         let happening = async {
             match &mut self.guest {
                 Some(guest) => guest.next().await,
@@ -199,6 +208,7 @@ impl Machine {
             }
             () = time::sleep_until(self.settling.unwrap_or_else(Instant::now).into()),
                 if self.settling.is_some() => Next::ResetSettled,
+            () = time::sleep_until(self.sample_at.into()), if runs => Next::Sample,
         }
     }
 
@@ -272,6 +282,23 @@ impl Machine {
         Record::forget(&self.driver.paths.run_dir);
         self.driver.screen.send_replace(HostScreen::Off);
         self.report(Fact::Stopped { why });
+    }
+
+    /// How busy the machine is, for the sensors.
+    async fn sample(&mut self) {
+        self.sample_at = Instant::now() + load::INTERVAL;
+        let Some(guest) = &self.guest else { return };
+        let pid = guest.process.pid();
+        let MachinePlan { memory_mib, ref cpus, .. } = self.driver.plan;
+        let sampler = match &mut self.sampler {
+            Some(sampler) if sampler.pid() == pid => sampler,
+            other => other.insert(Sampler::new(pid, Capacity { cpus: cpus.count, memory_mib })),
+        };
+        match sampler.sample(guest.client()).await {
+            Ok(load) => self.controller().with(|bmc| bmc.observe_load(Instant::now(), load)),
+            // It has ended, which is about to be reported.
+            Err(error) => tracing::debug!("look at process {pid}: {error}"),
+        }
     }
 
     // ---- what the model wants --------------------------------------------------------------------

@@ -26,6 +26,7 @@ pub(crate) mod firmware;
 mod foreign;
 mod guest;
 mod kvm;
+mod load;
 mod messages;
 mod monitor;
 mod setup;
