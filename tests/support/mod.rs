@@ -38,6 +38,18 @@ pub const SOON: Duration = Duration::from_secs(10);
 /// Long enough for a guest to boot without KVM on a busy machine.
 pub const BOOT: Duration = Duration::from_secs(120);
 
+/// Tools of FreeIPMI that keep the sensor data records of a machine.
+const CACHES_RECORDS: [&str; 8] = [
+    "ipmi-config",
+    "ipmi-fru",
+    "ipmi-pef-config",
+    "ipmi-pet",
+    "ipmi-sel",
+    "ipmi-sensors",
+    "ipmi-sensors-config",
+    "ipmimonitoring",
+];
+
 /// What the test guest prints when its shell is there.
 pub const READY: &str = "qemu-bmc-guest: ready";
 
@@ -364,8 +376,12 @@ impl Machine {
     pub fn freeipmi(&self, tool: &str, arguments: &[&str]) -> Said {
         let mut command = Command::new(tool);
         command.args(["-D", "LAN_2_0", "-h", &format!("{}:6230", self.setup.address)]);
-        command.args(["-u", "admin", "-p", "password"]).args(arguments);
-        run(&mut command, Duration::from_secs(30))
+        command.args(["-u", "admin", "-p", "password"]);
+        if CACHES_RECORDS.contains(&tool) {
+            // Else it finds the records of another machine that had this address.
+            command.arg(format!("--sdr-cache-directory={}", self.folder().display())).arg("--quiet-cache");
+        }
+        run(command.args(arguments), Duration::from_secs(30))
     }
 
     /// A Python program with pyghmi and friends, which gets the machine's address as its first argument.

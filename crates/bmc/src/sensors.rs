@@ -316,7 +316,10 @@ impl Bmc {
             (_, Injection::Unavailable) => Reading::Unavailable,
             (Kind::Threshold(analog), Injection::Value(value)) => Reading::Raw(analog.scale.raw(value)),
             (Kind::Discrete(discrete), Injection::States(states)) => {
-                Reading::States(states & discrete.possible)
+                if states & !discrete.possible != 0 {
+                    return Err(InjectError::Kind(name.into(), "states that it can be in"));
+                }
+                Reading::States(states)
             }
             (Kind::Threshold(_), _) => return Err(InjectError::Kind(name.into(), "a value")),
             (Kind::Discrete(_) | Kind::EventOnly(_), _) => {

@@ -15,9 +15,32 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use crate::{
     config::{self, ThisHost},
     machine::{argv, disk, firmware},
-    serve::control::{LogEntry, PowerName, Request, Response, SelAction},
+    serve::{
+        control::{LogEntry, PowerName, Request, Response, SelAction},
+        sensors::SensorLine,
+    },
     store::Store,
 };
+
+/// What can be done with sensors.
+#[derive(clap::Subcommand)]
+pub(crate) enum SensorCommand {
+    /// Show what every sensor reads
+    List,
+    /// Have a sensor read something else than it would, until it is cleared or the controller restarts
+    #[command(allow_negative_numbers = true)]
+    Set {
+        /// The sensor's name
+        name: String,
+        /// A number, states such as "failed", or "unavailable"
+        value: String,
+    },
+    /// Let a sensor, or all, read what they would
+    Clear {
+        /// The sensor's name
+        name: Option<String>,
+    },
+}
 
 /// The controller answers at once, or something is wrong with it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -125,6 +148,29 @@ pub(crate) fn sel(action: SelAction) -> anyhow::Result<()> {
             }
         }
         Response::Done(said) => writeln!(out, "{said}")?,
+        _ => bail!("an unexpected answer"),
+    }
+    Ok(())
+}
+
+/// `qemu-bmc sensor`.
+pub(crate) fn sensor(command: SensorCommand) -> anyhow::Result<()> {
+    let request = match command {
+        SensorCommand::List => Request::Sensors,
+        SensorCommand::Set { name, value } => Request::SetSensor { name, value },
+        SensorCommand::Clear { name } => Request::ClearSensor { name },
+    };
+    let mut out = io::stdout().lock();
+    match ask(&request)? {
+        Response::Done(said) => writeln!(out, "{said}")?,
+        Response::Sensors(lines) => {
+            for SensorLine { number, name, reading, crossed, set } in lines {
+                let crossed = crossed.unwrap_or_default();
+                let set = if set { "(set)" } else { "" };
+                let line = format!("{number:02x}h  {name:16}  {reading:16}  {crossed:22}{set}");
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
         _ => bail!("an unexpected answer"),
     }
     Ok(())

@@ -32,13 +32,14 @@ use tracing::{error, info, warn};
 
 use crate::{
     chain,
-    config::{ControllerPlan, LanPlan, Plan},
+    config::{ControllerPlan, Plan},
     configured,
     controller::Controller,
     logging,
     machine::{End, Stop},
     network::Network,
     os::life::Life,
+    sensors_file,
     serve::{alerts, control},
     store::Store,
 };
@@ -126,7 +127,7 @@ impl Foundation {
             bmc.record(Event::ControllerStarted(start));
             bmc.touch();
         });
-        controller.with(|bmc| bmc.set_sensors(Instant::now(), bmc::sensors::standard()));
+        controller.with(|bmc| bmc.set_sensors(Instant::now(), plan.sensors.definitions.clone()));
         Ok(Self { control, signals, life, same_life, was_on, controller })
     }
 }
@@ -167,15 +168,19 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Starts what keeps the model going, shows it the network by which it is reached, and sends its alerts.
-    pub(crate) fn start(controller: &Arc<Controller>, lan: &LanPlan, bound: &[SocketAddr]) -> Self {
+    /// Starts what keeps the model going, shows it the network by which it is reached, sends its alerts, and
+    /// follows the sensors file.
+    pub(crate) fn start(plan: &Plan, controller: &Arc<Controller>, bound: &[SocketAddr]) -> Self {
         let mut services = Self::default();
-        let mut network = Network::new(bound.to_vec(), lan);
+        let mut network = Network::new(bound.to_vec(), &plan.lan);
         network.look(controller);
         services.spawn(network.keep_facts(Arc::clone(controller)));
         services.spawn(Arc::clone(controller).keep_time());
         services.spawn(Arc::clone(controller).keep_saved());
-        services.spawn(alerts::Sender::new(controller, lan).run());
+        services.spawn(alerts::Sender::new(controller, &plan.lan).run());
+        if let Some(file) = &plan.sensors.file {
+            services.spawn(sensors_file::follow(file.clone(), Arc::clone(controller)));
+        }
         services
     }
 

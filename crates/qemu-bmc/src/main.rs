@@ -16,6 +16,7 @@ mod machine;
 mod network;
 mod os;
 mod run;
+mod sensors_file;
 mod serve;
 mod serve_command;
 mod store;
@@ -64,6 +65,9 @@ enum Command {
         #[command(subcommand)]
         action: SelAction,
     },
+    /// Show sensors, and have them read what they would not: faults, for tests of who watches them
+    #[command(subcommand)]
+    Sensor(cli::SensorCommand),
     /// Attach to the serial console; a tilde and a dot on a new line (~.) end it
     Console,
 }
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Status => cli::status(),
         Command::Power { request } => cli::power(request),
         Command::Sel { action } => cli::sel(action),
+        Command::Sensor(command) => cli::sensor(command),
         Command::Console => cli::console(),
     };
     match outcome {

@@ -62,7 +62,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     )?;
     let ipmi = door.addresses();
 
-    let mut services = Services::start(&controller, &plan.lan, &ipmi);
+    let mut services = Services::start(&plan, &controller, &ipmi);
     let vnc_addresses = open_vnc(&plan, screen, services.tasks())?;
     if let Some(port) = plan.console.sol_port {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;

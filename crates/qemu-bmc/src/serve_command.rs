@@ -60,7 +60,7 @@ async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Resu
         ipmi_lan::Door::open(&plan.lan, false, seed, Arc::clone(&controller), Arc::clone(&console), orders)?;
     let ipmi = door.addresses();
 
-    let mut services = Services::start(&controller, &plan.lan, &ipmi);
+    let mut services = Services::start(&plan, &controller, &ipmi);
     let local = Control { controller: Arc::clone(&controller), console, ipmi: ipmi.clone() };
     services.spawn(local.serve(control));
     services.open(|closing| door.serve(closing));

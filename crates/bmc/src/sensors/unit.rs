@@ -16,6 +16,10 @@ pub struct Unit {
 impl Unit {
     /// Degrees Celsius.
     pub const CELSIUS: Self = Self::new(1, "°C", "celsius");
+    /// Amperes.
+    pub const AMPS: Self = Self::new(5, "A", "amps");
+    /// None.
+    pub const UNSPECIFIED: Self = Self::new(0, "", "unspecified");
     /// Volts.
     pub const VOLTS: Self = Self::new(4, "V", "volts");
     /// Watts.
@@ -32,7 +36,7 @@ impl Unit {
         Self::new(2, "°F", "fahrenheit"),
         Self::new(3, "K", "kelvin"),
         Self::VOLTS,
-        Self::new(5, "A", "amps"),
+        Self::AMPS,
         Self::WATTS,
         Self::new(7, "J", "joules"),
         Self::new(9, "VA", "volt-amperes"),
@@ -42,7 +46,7 @@ impl Unit {
         Self::new(22, "s", "seconds"),
         Self::new(24, "h", "hours"),
         Self::new(14, "kPa", "kilopascals"),
-        Self::new(0, "", "unspecified"),
+        Self::UNSPECIFIED,
     ];
 
     const fn new(code: u8, symbol: &'static str, name: &'static str) -> Self {

@@ -34,7 +34,7 @@ fn numbers(bmc: &Bmc) -> impl Iterator<Item = u16> {
 
 fn record(bmc: &Bmc, number: u16) -> Option<Vec<u8>> {
     match number {
-        CONTROLLER => Some(sdr::controller_locator(CONTROLLER, device::support(), "BMC")),
+        CONTROLLER => Some(sdr::controller_locator(CONTROLLER, device::support(), "QEMU BMC")),
         FRU => Some(sdr::fru_locator(FRU, 0, "System FRU")),
         number => {
             let sensor = bmc.sensors().get(u8::try_from(number).ok()?)?;

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bmc::{Labels, Password, Privilege, Secret};
+use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 
 use super::{
     ConfigErrors,
@@ -19,6 +19,7 @@ use super::{
     plan::*,
     reader::{Findings, Reader},
     said::{Said, Texts},
+    sensors,
     settings::{self, Row, user},
     value,
 };
@@ -76,6 +77,7 @@ impl Reader<'_> {
         let machine = self.machine();
         let controller = self.controller(users);
         let lan = self.lan();
+        let sensors = self.sensors();
         let vnc = self.vnc();
         let console = self.console();
         let paths = self.paths();
@@ -91,6 +93,7 @@ impl Reader<'_> {
             machine: machine?,
             controller: controller?,
             lan: lan?,
+            sensors: sensors?,
             vnc,
             console,
             paths: paths?,
@@ -273,6 +276,29 @@ impl Reader<'_> {
             trap_port: trap_port?,
             config: config?,
         })
+    }
+
+    /// The sensors, and the file that says so, if there is one.
+    fn sensors(&mut self) -> Option<SensorsPlan> {
+        let Some(path) = self.get(&settings::SENSORS_FILE)? else {
+            return Some(SensorsPlan { definitions: standard(), file: None });
+        };
+        let contents = match self.host.read(&path) {
+            Ok(contents) => contents,
+            Err(error) => {
+                self.refuse(&settings::SENSORS_FILE.row, &format!("it cannot be read: {error}"));
+                return None;
+            }
+        };
+        let text = String::from_utf8_lossy(&contents).into_owned();
+        match sensors::parse(&text) {
+            Ok(definitions) => Some(SensorsPlan { definitions, file: Some(SensorsFile { path, text }) }),
+            Err(problems) => {
+                let place = path.display();
+                self.findings.problems.extend(problems.iter().map(|problem| format!("{place}: {problem}")));
+                None
+            }
+        }
     }
 
     fn vnc(&mut self) -> Option<VncPlan> {

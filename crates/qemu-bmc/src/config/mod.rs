@@ -21,6 +21,7 @@ mod nearest;
 mod plan;
 mod reader;
 mod said;
+pub(crate) mod sensors;
 mod settings;
 mod value;
 

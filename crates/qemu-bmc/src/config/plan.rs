@@ -6,7 +6,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull};
+use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
 /// Everything that was decided before anything was started.
@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) controller: ControllerPlan,
     /// Where IPMI over LAN is answered.
     pub(crate) lan: LanPlan,
+    /// The sensors.
+    pub(crate) sensors: SensorsPlan,
     /// Where the screen is shown.
     pub(crate) vnc: VncPlan,
     /// Who else gets the serial console.
@@ -201,6 +203,24 @@ pub(crate) struct LanPlan {
     pub(crate) advertised_port: Option<u16>,
     /// The UDP port that alerts are sent to; `None` where none is to leave.
     pub(crate) trap_port: Option<u16>,
+}
+
+/// The sensors that there are.
+#[derive(Clone, Debug)]
+pub(crate) struct SensorsPlan {
+    /// Each of them.
+    pub(crate) definitions: Vec<Definition>,
+    /// The file that had a say in this, to be followed.
+    pub(crate) file: Option<SensorsFile>,
+}
+
+/// A sensors file as it was when the plan was made.
+#[derive(Clone, Debug)]
+pub(crate) struct SensorsFile {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// What it said.
+    pub(crate) text: String,
 }
 
 /// Where the screen is shown.

@@ -267,6 +267,11 @@ settings! {
         "what happens when it is full: the oldest entry makes way, or the new one is dropped",
     );
 
+    SENSORS_FILE: Option<PathBuf> = Setting::new(
+        "SENSORS_FILE", "machine.sensors_file", "none", value::path_or_none, PATH_OR_NONE,
+        "a file that adds sensors, changes them or takes them away (docs/sensors.md)",
+    );
+
     VNC_ADDRESS: Vec<IpAddr> = Setting::new(
         "VNC_ADDRESS", "vnc.address", "all", value::addresses, ADDRESSES,
         "where VNC is answered",

@@ -20,7 +20,10 @@ use tokio::{
     time,
 };
 
-use super::serial_tcp;
+use super::{
+    sensors::{self, SensorLine},
+    serial_tcp,
+};
 use crate::{
     console::{Console, HISTORY},
     controller::Controller,
@@ -47,6 +50,20 @@ pub(crate) enum Request {
     Sel {
         /// Which.
         action: SelAction,
+    },
+    /// What do the sensors read?
+    Sensors,
+    /// Have a sensor read this.
+    SetSensor {
+        /// Its name.
+        name: String,
+        /// What people write for it.
+        value: String,
+    },
+    /// Let a sensor, or all, read what they would.
+    ClearSensor {
+        /// Its name.
+        name: Option<String>,
     },
     /// Become the serial console.
     Console,
@@ -103,6 +120,8 @@ pub(crate) enum Response {
     Status(Box<Status>),
     /// The entries of the event log, oldest first.
     EventLog(Vec<LogEntry>),
+    /// What the sensors read.
+    Sensors(Vec<SensorLine>),
     /// It was taken, in these words.
     Done(String),
     /// It was not, for this reason.
@@ -223,6 +242,13 @@ impl Control {
                 self.controller.with(|bmc| bmc.clear_log(Requester::Button));
                 Response::Done("event log cleared".into())
             }
+            Request::Sensors => Response::Sensors(self.controller.with(sensors::list)),
+            Request::SetSensor { name, value } => {
+                said(self.controller.with(|bmc| sensors::set(bmc, &name, &value)))
+            }
+            Request::ClearSensor { name } => {
+                said(self.controller.with(|bmc| sensors::clear(bmc, name.as_deref())))
+            }
             Request::Console => Response::Console,
         }
     }
@@ -265,4 +291,8 @@ impl Control {
             events: events.collect(),
         })
     }
+}
+
+fn said(outcome: Result<String, String>) -> Response {
+    outcome.map_or_else(Response::Failed, Response::Done)
 }
