@@ -118,6 +118,8 @@ fn whatever_ends_the_controller_leaves_the_machine_and_the_next_one_knows_it() {
     machine.wait_log("is under control again", SOON);
     let watchdog = machine.ipmitool(&["mc", "watchdog", "get"]).ok();
     assert!(watchdog.contains("Started"), "it guards the machine on: {watchdog}");
+    let log = machine.ipmitool(&["sel", "elist"]).ok();
+    assert!(!log.contains("AC lost"), "the machine had power all the time: {log}");
 
     machine.ipmitool(&["mc", "reset", "warm"]).ok();
     wait_for("the machine is taken over again", SOON, || {

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bmc, Direction, Generator, PlatformEvent, PowerRequest, Requester, SENSOR_SPECIFIC, sensors::number,
+    Bmc, Direction, Generator, PlatformEvent, PowerRequest, Refusal, Requester, SENSOR_SPECIFIC,
+    sensors::number,
 };
 
 /// The unit of the countdown.
@@ -373,8 +374,11 @@ impl Bmc {
         }
         self.touch();
         if let Some(request) = setup.action.request() {
-            // Refused only where the machine is off, or about to be.
-            let _ = self.power(now, request, Requester::Watchdog);
+            let taken = self.power(now, request, Requester::Watchdog);
+            if taken == Err(Refusal::Unable) && request == PowerRequest::Cycle {
+                // The machine is somebody else's. A reset is what comes next to it.
+                let _ = self.power(now, PowerRequest::Reset, Requester::Watchdog);
+            }
         }
     }
 }

@@ -76,6 +76,15 @@ fn restart(life: &Life) -> anyhow::Error {
     anyhow::Error::from(command.args(std::env::args_os().skip(1)).exec()).context("execute this program anew")
 }
 
+/// Whose the machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// This program's: it has power as long as the program's life lasts.
+    Us,
+    /// Somebody else's: what happens to this program is nothing to it.
+    Others,
+}
+
 /// The model, and what it stands on.
 pub(crate) struct Foundation {
     /// The socket of the local commands.
@@ -91,7 +100,7 @@ pub(crate) struct Foundation {
 
 impl Foundation {
     /// Makes the folders, reads what was saved, and makes the model of it.
-    pub(crate) fn lay(plan: &Plan) -> anyhow::Result<Self> {
+    pub(crate) fn lay(plan: &Plan, machine: Owner) -> anyhow::Result<Self> {
         for dir in [&plan.paths.run_dir, &plan.paths.state_dir] {
             fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
         }
@@ -105,10 +114,10 @@ impl Foundation {
 
         let store = Store::new(&plan.paths.state_dir);
         let saved = store.load();
-        let start = match (&saved, same_life) {
-            (None, _) => Start::First,
-            (Some(_), true) => Start::Restart,
-            (Some(_), false) => Start::PowerLoss,
+        let start = match (&saved, same_life, machine) {
+            (None, ..) => Start::First,
+            (Some(_), true, _) | (Some(_), _, Owner::Others) => Start::Restart,
+            (Some(_), false, Owner::Us) => Start::PowerLoss,
         };
         let was_on = saved.as_ref().is_some_and(|saved| saved.was_on);
         let mut bmc =

@@ -23,7 +23,7 @@ use crate::{
     chain,
     config::{ConsoleLog, Plan},
     console::{Console, LogFile, Sinks, Stdout},
-    foundation::{self, Foundation, Services},
+    foundation::{self, Foundation, Owner, Services},
     machine::{Driver, End, Stop},
     os::life::Life,
     serve::{
@@ -41,7 +41,8 @@ pub(crate) fn main() -> anyhow::Result<()> {
 }
 
 async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
-    let Foundation { control, signals, life, same_life, was_on, controller } = Foundation::lay(&plan)?;
+    let Foundation { control, signals, life, same_life, was_on, controller } =
+        Foundation::lay(&plan, Owner::Us)?;
     // A controller that only restarted leaves the machine off if it is off: no power was lost.
     let power_on = !same_life && controller.with(|bmc| bmc.wants_power_after_loss(was_on));
 

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::{
     config::Plan,
     console::Console,
-    foundation::{self, Foundation, Services},
+    foundation::{self, Foundation, Owner, Services},
     machine::{End, Foreign, Stop},
     os::life::Life,
     serve::{
@@ -41,7 +41,8 @@ pub(crate) fn main(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Result<(End, Life)> {
-    let Foundation { control, signals, life, was_on, controller, .. } = Foundation::lay(&plan)?;
+    let Foundation { control, signals, life, was_on, controller, .. } =
+        Foundation::lay(&plan, Owner::Others)?;
     controller.with(|bmc| bmc.has_console = false);
     if inband.is_exposed() {
         warn!("{inband} can be reached from other hosts: whoever connects is the guest, and has its rights");

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Event, Fact, Identity, Intent, Lan, ResetBy, RestartCause, StopReason, Users};
+use crate::{Abilities, Event, Fact, Identity, Intent, Lan, ResetBy, RestartCause, StopReason, Users};
 
 const SETUP: WatchdogSetup = WatchdogSetup {
     timer_use: TimerUse::SmsOs,
@@ -79,6 +79,17 @@ fn each_action_has_its_request_and_its_event() {
         assert_eq!(bmc.take_intent(), request.map(Intent::Power));
         assert_eq!(told(&mut bmc), [[0xc0 | offset, 0x03, 0xff]]);
     }
+}
+
+#[test]
+fn a_machine_that_cannot_be_cycled_is_reset() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.set_abilities(Abilities::NONE.with(PowerRequest::Reset));
+    bmc.set_watchdog(now, WatchdogSetup { action: TimeoutAction::PowerCycle, ..SETUP }, 0, false);
+    bmc.reset_watchdog(now).unwrap();
+    bmc.tick(now + seconds(60));
+    assert_eq!(bmc.take_intent(), Some(Intent::Power(PowerRequest::Reset)));
 }
 
 #[test]
