@@ -45,10 +45,19 @@ fn says_who_it_is(machine: &Machine) {
     assert!(info.contains("IPMI Version              : 2.0") && info.contains("Chassis Device"), "{info}");
 }
 
+/// What the guest asks first after a restart of the controller is answered as if nothing had been.
+#[track_caller]
+fn says_so_to_the_next_controller_too(machine: &Machine) {
+    says_who_it_is(machine);
+    machine.ipmitool(&["mc", "reset", "warm"]).ok();
+    machine.wait_log("the machine was running already", SOON);
+    says_who_it_is(machine);
+}
+
 #[test]
 fn a_guest_with_kcs_has_the_same_bmc_as_the_lan() {
     let machine = booted(Setup::new());
-    says_who_it_is(&machine);
+    says_so_to_the_next_controller_too(&machine);
     interrupts_and_does_not_poll(&machine);
 
     // What is set on one side is there on the other.
@@ -80,28 +89,28 @@ fn a_guest_with_kcs_has_the_same_bmc_as_the_lan() {
 #[test]
 fn a_guest_with_bt_has_a_bmc() {
     let machine = booted(Setup::new().with("VM_IPMI", "bt"));
-    says_who_it_is(&machine);
+    says_so_to_the_next_controller_too(&machine);
     interrupts_and_does_not_poll(&machine);
 }
 
 #[test]
 fn a_guest_with_kcs_on_the_pci_bus_has_a_bmc() {
     let machine = booted(Setup::new().with("VM_IPMI", "pci-kcs").with("VM_BOOT_MODE", "uefi"));
-    says_who_it_is(&machine);
+    says_so_to_the_next_controller_too(&machine);
     interrupts_and_does_not_poll(&machine);
 }
 
 #[test]
 fn a_guest_with_bt_on_the_pci_bus_has_a_bmc() {
     let machine = booted(Setup::new().with("VM_IPMI", "pci-bt"));
-    says_who_it_is(&machine);
+    says_so_to_the_next_controller_too(&machine);
     interrupts_and_does_not_poll(&machine);
 }
 
 #[test]
 fn a_guest_with_ssif_has_a_bmc() {
     let machine = booted(Setup::new().with("VM_IPMI", "ssif"));
-    says_who_it_is(&machine);
+    says_so_to_the_next_controller_too(&machine);
     machine.guest_says(&many(20)).ok();
 }
 

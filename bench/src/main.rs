@@ -4,6 +4,7 @@
 //! all. Nothing here fails because something is slow: the goals are printed beside what was measured, and
 //! to judge is left to the reader. `bench/README.md` says what each row means.
 
+mod inband;
 mod line;
 mod memory;
 mod peers;

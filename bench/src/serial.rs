@@ -1,4 +1,5 @@
-//! The guest's serial port over SOL, beside the same port with nothing in between.
+//! The guest's serial port over SOL, beside the same port with nothing in between; and, since the same two
+//! machines are there, the guest's own interface to its BMC.
 //!
 //! Two machines run the same guest under the same QEMU with the same arguments: qemu-bmc's own, and a twin
 //! whose serial port is a bare socket. The socket alone is the floor; `ipmi_sim` serves the same socket.
@@ -14,6 +15,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use crate::{
+    inband,
     line::{Bare, Line, Sol},
     peers::{IpmiSim, QemuBmc, free_tcp_port, overlay},
     process::{Running, processor_time, wait_for},
@@ -44,6 +46,10 @@ pub(crate) fn measure(ours: &QemuBmc, guest: &Path, table: &mut Table) -> anyhow
     for _ in 0..ROUNDS {
         floor.add(&mut Bare::connect(serial_port)?, None).context("use the bare socket")?;
         sol.add_over_sol(ours.address(), controller).context("use qemu-bmc's SOL")?;
+        floor.asked.push(inband::rate(&mut Bare::connect(serial_port)?).context("ask QEMU's own BMC")?);
+        let mut line = Sol::activate(ours.address())?;
+        sol.asked.push(inband::rate(&mut line).context("ask qemu-bmc in band")?);
+        line.deactivate()?;
         // It holds its serial line from its start to its end, so it has one life in each round.
         if let Some(theirs) = IpmiSim::start(serial_port)?
             && let Err(error) = sim.add_over_sol(theirs.address(), theirs.process())
@@ -71,6 +77,7 @@ pub(crate) fn measure(ours: &QemuBmc, guest: &Path, table: &mut Table) -> anyhow
             Vec::new(),
         ),
         ("SOL: lost of 256 KiB", "0", Unit::Bytes, sol.lost, sim.lost, floor.lost),
+        ("Get Device ID by the guest, in band", "", Unit::PerSecond, sol.asked, Vec::new(), floor.asked),
     ] {
         table.push(Row { what, goal, unit, ours, theirs, floor });
     }
@@ -82,6 +89,8 @@ struct Cells {
     echo: Rounds,
     rate: Rounds,
     lost: Rounds,
+    /// In band.
+    asked: Rounds,
     /// Of the BMC, in milliseconds.
     processor: Rounds,
 }
@@ -184,11 +193,11 @@ fn blob_line(number: usize) -> String {
     format!("{number:08} {run}")
 }
 
-fn find(text: &[u8], wanted: &[u8]) -> Option<()> {
+pub(crate) fn find(text: &[u8], wanted: &[u8]) -> Option<()> {
     text.windows(wanted.len()).any(|window| window == wanted).then_some(())
 }
 
-/// A QEMU like qemu-bmc's, in a folder of its own, with its serial port on a socket.
+/// A QEMU like qemu-bmc's, in a folder of its own, with its serial port on a socket and a BMC inside.
 struct Twin {
     _process: Running,
 }
@@ -210,9 +219,12 @@ impl Twin {
             if word == "-S" {
                 continue;
             }
-            command.arg(match word.starts_with("socket,id=serial0,") {
-                true => format!("socket,id=serial0,server=on,wait=off,host=127.0.0.1,port={serial_port}"),
-                false => word.replace(&here, &there),
+            command.arg(if word.starts_with("socket,id=serial0,") {
+                format!("socket,id=serial0,server=on,wait=off,host=127.0.0.1,port={serial_port}")
+            } else if word.starts_with("ipmi-bmc-extern,") {
+                "ipmi-bmc-sim,id=bmc0".into()
+            } else {
+                word.replace(&here, &there)
             });
         }
         let log = fs::File::create(folder.join("log"))?;

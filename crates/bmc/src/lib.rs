@@ -119,7 +119,7 @@ pub struct Bmc {
     pub users: Users,
     /// What the LAN channel accepts.
     pub lan: Lan,
-    /// BMC Global Enables (§22.1): event logging and the interrupts of the system interface. Volatile.
+    /// BMC Global Enables (§22.1): event logging and what the guest's driver wants of the system interface.
     pub global_enables: u8,
     /// Whether the guest's serial port is connected here, so that there is something for SOL to carry.
     pub has_console: bool,
@@ -440,6 +440,7 @@ impl Bmc {
             firewall: self.firewall.clone(),
             sensors: self.sensors.to_saved(),
             watchdog: self.watchdog.to_saved(),
+            driver_enables: self.global_enables & enables::DRIVERS,
             users: self.users.to_saved(),
             lan: self.lan.to_saved(),
             applied: self.applied.clone(),
@@ -465,6 +466,7 @@ impl Bmc {
         self.clock.restore(saved.clock);
         self.sensors.restore(saved.sensors);
         self.watchdog = Watchdog::from_saved(saved.watchdog);
+        self.global_enables |= saved.driver_enables & enables::DRIVERS;
         self.last_on = saved.was_on;
     }
 

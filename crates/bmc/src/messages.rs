@@ -27,6 +27,9 @@ pub mod enables {
     pub const EVENT_BUFFER: u8 = 1 << 2;
     /// Events go into the event log. Set from the start.
     pub const EVENT_LOGGING: u8 = 1 << 3;
+    /// Those that are the guest's driver's, for its boot. It does not expect that a restart of the controller
+    /// takes them from it.
+    pub(crate) const DRIVERS: u8 = RECEIVE_QUEUE_INTERRUPT | EVENT_BUFFER_INTERRUPT | EVENT_BUFFER;
 }
 
 /// The id that no record has (§31.5).
@@ -137,6 +140,14 @@ impl Messages {
 }
 
 impl Bmc {
+    /// Sets the global enables (§22.1).
+    pub fn set_global_enables(&mut self, enables: u8) {
+        if self.global_enables != enables {
+            self.global_enables = enables;
+            self.touch();
+        }
+    }
+
     /// The message flags.
     pub fn message_flags(&self) -> MessageFlags {
         self.messages.flags()
@@ -353,6 +364,23 @@ mod tests {
         bmc.on_fact(Instant::now(), Fact::Reset { by: ResetBy::Guest });
         assert_eq!(bmc.message_flags(), MessageFlags::default());
         assert_eq!(bmc.global_enables, enables::EVENT_LOGGING, "nor an interrupt that no driver expects");
+    }
+
+    #[test]
+    fn a_driver_keeps_its_interrupts_when_the_controller_restarts_and_the_next_boot_does_not() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        bmc.take_unsaved();
+        bmc.set_global_enables(0x0f);
+        assert!(bmc.take_unsaved());
+        let saved = bmc.to_saved(now);
+        let mut next = self::bmc();
+        next.restore(saved.clone());
+        next.on_fact(now, Fact::Adopted);
+        assert_eq!(next.global_enables, 0x0f);
+        next.restore(saved);
+        next.on_fact(now, Fact::Started);
+        assert_eq!(next.global_enables, enables::EVENT_LOGGING);
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Saved {
     pub(crate) firewall: Firewall,
     pub(crate) sensors: SavedSensors,
     pub(crate) watchdog: SavedWatchdog,
+    /// What the guest's driver has switched on, which lasts as long as its boot.
+    pub(crate) driver_enables: u8,
     pub(crate) users: Vec<SavedUser>,
     pub(crate) lan: SavedLan,
     pub(crate) applied: Applied,

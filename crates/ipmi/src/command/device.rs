@@ -122,7 +122,7 @@ pub(super) fn set_global_enables(context: &mut Context<'_>, data: &[u8], _: &mut
     if enables & OEM != 0 {
         return Err(CompletionCode::INVALID_FIELD);
     }
-    context.bmc.global_enables = enables & STANDARD;
+    context.bmc.set_global_enables(enables & STANDARD);
     Ok(())
 }
 
