@@ -8,6 +8,10 @@
 //!
 //! An answer from the IPMB comes as a message of its own: to a remote console in a packet after the reply, to the
 //! guest by the queue. Messages within messages are not run.
+//!
+//! A message to a session looks to its client like an answer of the controller's: most go by number and command
+//! alone, and not by who speaks. So a guest that is not trusted sends none, and one that is speaks as software
+//! (§5.5), never under the controller's address.
 
 use bmc::{MessageFlags, MessageRefusal, ReceivedMessage};
 
@@ -29,6 +33,8 @@ const NOT_ACKNOWLEDGED: CompletionCode = CompletionCode(0x83);
 /// The number of the IPMB channel.
 const IPMB: u8 = 0;
 const SEND_MESSAGE: u8 = 0x34;
+/// Where a message has the address of who sends it (§13.8).
+const SENDER: usize = 3;
 
 const PRE_TIMEOUT: u8 = 1 << 3;
 const EVENT_BUFFER: u8 = 1 << 1;
@@ -138,8 +144,17 @@ fn send_to_guest(context: &mut Context<'_>, message: &[u8]) -> Result {
 }
 
 fn send_to_session(context: &mut Context<'_>, message: &[u8]) -> Result {
+    const SOFTWARE_ID: u8 = 1 << 0;
+
+    if !context.trusted {
+        return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+    }
     let (&handle, message) = message.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
     parse_either(message)?;
+    let sender = message.get(SENDER).copied().unwrap_or_default();
+    if sender & SOFTWARE_ID == 0 {
+        return Err(CompletionCode::INVALID_FIELD);
+    }
     context.bmc.send_to_session(handle, message.to_vec()).map_err(refused)
 }
 

@@ -63,6 +63,20 @@ fn a_remote_console_asks_the_guest_and_the_guest_answers() {
 }
 
 #[test]
+fn a_guest_does_not_speak_in_the_controllers_name() {
+    let mut bench = bench();
+    let question = get_device_id(0x20, 0xc1);
+    let mut answer = Vec::new();
+    message::Request::parse(&question).unwrap().emit_response(CompletionCode::OK, &[], &mut answer);
+    assert_eq!(in_band(&mut bench, 0x34, &with(&[0x01, 0x01], &answer)).0, 0xcc);
+    bench.trusted = false;
+    let honest = get_device_id(0xc1, 0x81);
+    assert_eq!(in_band(&mut bench, 0x34, &with(&[0x01, 0x01], &honest)).0, 0xd4);
+    bench.trusted = true;
+    assert_eq!(in_band(&mut bench, 0x34, &with(&[0x01, 0x01], &honest)).0, 0x00);
+}
+
+#[test]
 fn a_session_that_is_not_there_has_its_code() {
     let mut bench = bench();
     let question = get_device_id(0xc1, 0x81);
