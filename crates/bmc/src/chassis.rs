@@ -203,6 +203,13 @@ pub(crate) struct SavedChassis {
     cycle_interval: Option<u8>,
 }
 
+impl SavedChassis {
+    /// The same without what anybody has set.
+    pub(crate) fn factory(self) -> Self {
+        Self { on_seconds: self.on_seconds, restart_cause: self.restart_cause, ..Self::default() }
+    }
+}
+
 /// Chassis state and settings.
 #[derive(Clone, Debug)]
 pub struct Chassis {

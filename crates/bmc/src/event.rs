@@ -86,6 +86,11 @@ pub enum Event {
         /// By whom.
         by: Requester,
     },
+    /// The controller was told to forget all that was set.
+    FactoryReset {
+        /// By whom.
+        by: Requester,
+    },
     /// A user was changed.
     UserChanged {
         /// Which.
@@ -161,6 +166,7 @@ impl Event {
             | Self::BootFlagsExpired
             | Self::InventoryUnreadable { .. }
             | Self::AlertDropped
+            | Self::FactoryReset { .. }
             | Self::UserWithoutSlot { .. }
             | Self::LoginFailed { .. }
             | Self::LoginThrottled { .. } => Severity::Warning,
@@ -203,6 +209,7 @@ impl fmt::Display for Event {
             Self::LogTimeSet { from, to, by } => {
                 write!(f, "clock of the event log set by {by}: {:+} s", i64::from(*to) - i64::from(*from))
             }
+            Self::FactoryReset { by } => write!(f, "return to factory settings requested by {by}"),
             Self::UserChanged { user, name, part, by } => {
                 write!(f, "user {user} ({name:?}) {part} by {by}")
             }

@@ -27,6 +27,7 @@ mod configured;
 mod dcmi;
 mod event;
 mod fact;
+mod factory;
 mod firewall;
 mod fru;
 mod hex;
@@ -139,6 +140,8 @@ pub struct Bmc {
     sensors: sensors::Sensors,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
+    /// Set once all settings are to be forgotten, with the restart that comes.
+    pub(crate) factory_reset: bool,
     /// What of the program's settings was last applied.
     pub(crate) applied: configured::Applied,
     events: VecDeque<Event>,
@@ -171,6 +174,7 @@ impl Bmc {
             firewall: Firewall::default(),
             watchdog: Watchdog::default(),
             messages: messages::Messages::default(),
+            factory_reset: false,
             applied: configured::Applied::default(),
             clock: clock::Clock::default(),
             sel: Sel::default(),
@@ -428,7 +432,7 @@ impl Bmc {
 
     /// The form in which this controller outlives a restart.
     pub fn to_saved(&self, now: Instant) -> Saved {
-        Saved {
+        let saved = Saved {
             version: Saved::VERSION,
             boot: self.boot.to_saved(),
             chassis: self.chassis.to_saved(now),
@@ -445,7 +449,8 @@ impl Bmc {
             lan: self.lan.to_saved(),
             applied: self.applied.clone(),
             was_on: self.last_on,
-        }
+        };
+        if self.factory_reset { saved.factory() } else { saved }
     }
 
     /// Takes up what an earlier life of this controller saved. The machine counts as off until a

@@ -138,6 +138,21 @@ pub(crate) fn power(request: PowerName) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// `qemu-bmc factory-reset`. Where no controller answers, what it would start with is changed.
+pub(crate) fn factory_reset() -> anyhow::Result<()> {
+    let path = config::control_socket(std::env::vars_os(), &ThisHost)?;
+    let said = if UnixStream::connect(path).is_ok() {
+        let Response::Done(said) = ask(&Request::FactoryReset)? else { bail!("an unexpected answer") };
+        said
+    } else {
+        let dir = crate::plan()?.paths.state_dir;
+        Store::new(&dir).factory_reset()?;
+        format!("factory settings: they are in {}, and no controller runs", dir.display())
+    };
+    writeln!(io::stdout(), "{said}")?;
+    Ok(())
+}
+
 /// `qemu-bmc sel`.
 pub(crate) fn sel(action: SelAction) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();

@@ -59,6 +59,8 @@ enum Command {
         /// What to do
         request: PowerName,
     },
+    /// Forget all that was set over IPMI, and restart the controller; the guest is left alone
+    FactoryReset,
     /// Read or clear the event log
     Sel {
         /// What to do
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Healthcheck => cli::healthcheck(),
         Command::Status => cli::status(),
         Command::Power { request } => cli::power(request),
+        Command::FactoryReset => cli::factory_reset(),
         Command::Sel { action } => cli::sel(action),
         Command::Sensor(command) => cli::sensor(command),
         Command::Console => cli::console(),

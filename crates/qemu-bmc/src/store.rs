@@ -11,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use bmc::{Identity, Saved, Sel};
 pub(crate) use sel::SelFile;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -63,6 +64,15 @@ impl Store {
     /// The event log as it was kept, read into an empty one, and its file.
     pub(crate) fn event_log(&self, empty: Sel) -> (SelFile, Sel) {
         SelFile::open(&self.dir, empty)
+    }
+
+    /// Forgets all that was set, while no controller runs.
+    pub(crate) fn factory_reset(&self) -> anyhow::Result<()> {
+        if let Some(saved) = self.load() {
+            write(&self.path(), &saved.factory()).map_err(anyhow::Error::msg).context("save the state")?;
+            self.sync();
+        }
+        Ok(())
     }
 
     /// Waits until the disk has what was put and appended. Blocks.

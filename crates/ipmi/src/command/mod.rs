@@ -19,6 +19,7 @@ mod dcmi;
 mod device;
 mod discovery;
 mod event;
+mod factory;
 mod fru;
 mod guid;
 mod lan_config;

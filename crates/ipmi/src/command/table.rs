@@ -7,8 +7,8 @@ use std::ops::RangeInclusive;
 use bmc::Privilege;
 
 use super::{
-    Context, boot_options, channel, chassis, dcmi, device, discovery, event, fru, guid, lan_config, messages,
-    payload, pef, sdr, sel, sensor, session, sol_config, user, watchdog,
+    Context, boot_options, channel, chassis, dcmi, device, discovery, event, factory, fru, guid, lan_config,
+    messages, payload, pef, sdr, sel, sensor, session, sol_config, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -17,6 +17,8 @@ pub(super) const SENSOR_EVENT: u8 = 0x04;
 pub(super) const APP: u8 = 0x06;
 pub(super) const STORAGE: u8 = 0x0a;
 pub(super) const TRANSPORT: u8 = 0x0c;
+/// Commands of this controller's own (§5.1, Table 5-1).
+pub(super) const OEM: u8 = 0x30;
 /// Commands of other bodies: the first byte of data says whose (§5.1).
 pub(super) const GROUP_EXTENSION: u8 = 0x2c;
 /// The body of the Data Center Manageability Interface.
@@ -437,6 +439,10 @@ pub static TABLE: &[Row] = &[
     )
     .of(DCMI)
     .shown_by("ipmitool dcmi get_conf_param"),
+    // This controller's own
+    set(OEM, 0x40, "OEM", "Restore Factory Settings", ADMIN, 3..=3, factory::restore)
+        .guarded()
+        .shown_by("ipmitool raw 0x30 0x40 0x43 0x4c 0x52"),
 ];
 
 /// What a row's command is carried out by. It gets the data of a request whose length is one of the row's,

@@ -65,6 +65,8 @@ pub(crate) enum Request {
         /// Its name.
         name: Option<String>,
     },
+    /// Forget all that was set.
+    FactoryReset,
     /// Become the serial console.
     Console,
 }
@@ -248,6 +250,10 @@ impl Control {
             }
             Request::ClearSensor { name } => {
                 said(self.controller.with(|bmc| sensors::clear(bmc, name.as_deref())))
+            }
+            Request::FactoryReset => {
+                self.controller.with(|bmc| bmc.factory_reset(Requester::Button));
+                Response::Done("factory settings: the controller restarts with them".into())
             }
             Request::Console => Response::Console,
         }
