@@ -107,6 +107,21 @@ fn a_power_limit_is_set_activated_and_kept() {
 }
 
 #[test]
+fn power_and_temperatures_are_read() {
+    let machine = Setup::new().start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    assert_says(&dcmi(&machine, &["power", "reading"]), &["Instantaneous power reading:", "activated"]);
+    assert_says(&ipmi_dcmi(&machine, "--get-system-power-statistics"), &["Current Power", "Watts"]);
+    assert_says(
+        &dcmi(&machine, &["sensors"]),
+        &["Inlet: 1 temperature sensor found", "Record ID 0x0010: Inlet Temp", "Record ID 0x0011: CPU Temp"],
+    );
+    assert_says(&dcmi(&machine, &["get_temp_reading"]), &["Inlet air temperature(40h)\t\t1\t\t+2"]);
+    assert_says(&ipmi_dcmi(&machine, "--get-dcmi-sensor-info"), &["Inlet Temperature", "Record ID"]);
+}
+
+#[test]
 fn the_thermal_policy_comes_back_as_set() {
     let machine = Setup::new().start();
     dcmi(

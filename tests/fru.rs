@@ -42,7 +42,9 @@ fn named() -> Setup {
 #[test]
 fn every_client_reads_the_settings() {
     let machine = named().start();
-    let all = machine.ipmitool(&["fru", "print"]).out;
+    let said = machine.ipmitool(&["fru", "print"]);
+    assert_eq!(said.err, "");
+    let all = said.ok();
     assert!(all.starts_with("FRU Device Description : Builtin FRU Device (ID 0)\n"), "{all}");
     for (label, value) in [
         ("Chassis Type", "Other"),
@@ -61,6 +63,28 @@ fn every_client_reads_the_settings() {
     ] {
         assert_eq!(line(&all, label), value, "{label}");
     }
+
+    let cache = machine.folder().display().to_string();
+    let said = machine.freeipmi("ipmi-fru", &["--quiet-cache", "--sdr-cache-directory", &cache]);
+    assert_eq!(said.err, "");
+    let all = said.ok();
+    for (label, value) in [
+        ("FRU Chassis Part Number", "P-1"),
+        ("FRU Board Manufacturer", "Example, Inc."),
+        ("FRU Product Name", "Model 1"),
+        ("FRU Product Asset Tag", "7"),
+    ] {
+        assert_eq!(line(&all, label), value, "{label}");
+    }
+
+    let read = "import sys\nfrom pyghmi.ipmi import command\n\
+        bmc = command.Command(bmc=sys.argv[1], userid='admin', password='password', port=6230)\n\
+        print(sorted((k, v) for k, v in dict(bmc.get_inventory())['System'].items() if isinstance(v, str)))";
+    let said = machine.python(read).ok();
+    assert!(
+        said.contains("('Manufacturer', 'Example, Inc.')") && said.contains("('Serial Number', 'S1')"),
+        "{said}"
+    );
 }
 
 #[test]

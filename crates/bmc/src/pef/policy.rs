@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::ANY;
+use super::{LAN_CHANNEL, filter::ANY};
 
 /// What the alert before decides about a policy's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ impl Rule {
 }
 
 /// An alert policy: a destination for a set of policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AlertPolicy {
     /// The number of the set, 4 bits.
@@ -64,6 +64,22 @@ pub struct AlertPolicy {
     pub event_specific: bool,
     /// The string set, or the string itself; 7 bits, 0 is none.
     pub string: u8,
+}
+
+impl Default for AlertPolicy {
+    /// A policy that does not count. It names the LAN channel all the same, for clients that list policies ask
+    /// for each one's channel.
+    fn default() -> Self {
+        Self {
+            number: 0,
+            enabled: false,
+            rule: Rule::Always,
+            channel: LAN_CHANNEL,
+            destination: 1,
+            event_specific: false,
+            string: 0,
+        }
+    }
 }
 
 /// The most bytes of a string.
@@ -91,7 +107,7 @@ impl AlertString {
 /// The policy that a controller begins with: alerts of set 1 go to the first LAN destination. As long as that
 /// has no address, nothing leaves.
 pub(crate) fn factory() -> AlertPolicy {
-    AlertPolicy { number: 1, enabled: true, channel: 1, destination: 1, ..AlertPolicy::default() }
+    AlertPolicy { number: 1, enabled: true, ..AlertPolicy::default() }
 }
 
 #[cfg(test)]

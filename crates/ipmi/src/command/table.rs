@@ -219,7 +219,7 @@ pub static TABLE: &[Row] = &[
     get(STORAGE, 0x11, "34.2", "Read FRU Data", USER, 4..=4, fru::read).shown_by("ipmitool fru print 0"),
     set(STORAGE, 0x12, "34.3", "Write FRU Data", OPERATOR, 4..=250, fru::write)
         .guarded()
-        .shown_by("ipmitool fru edit 0 field c 0 P-1"),
+        .shown_by("ipmitool fru edit 0 field b 0 Maker"),
     // Sensor and event: events (§29)
     set(SENSOR_EVENT, 0x00, "29.1", "Set Event Receiver", ADMIN, 2..=2, event::set_receiver)
         .guarded()
