@@ -35,7 +35,11 @@ fn fields(machine: &Machine, name: &str) -> Vec<String> {
 fn machine_that_is_on() -> Machine {
     let machine = Setup::new().start();
     machine.ipmitool(&["power", "on"]).ok();
-    machine.wait_power("on", SOON);
+    wait_for("its load is known", SOON, || {
+        let list = machine.local(&["sensor", "list"]).ok();
+        let usage = list.lines().find(|line| line.contains("CPU Usage"))?;
+        usage.contains('%').then_some(())
+    });
     machine
 }
 

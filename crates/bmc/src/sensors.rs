@@ -200,7 +200,7 @@ impl Sensors {
                     StateSource::Fixed(states) => Reading::States(states),
                     StateSource::EventsOfThisBoot | StateSource::Events => sensor.reading(),
                 },
-                Kind::Threshold(_) => sensor.simulated(on, noise),
+                Kind::Threshold(_) => sensor.simulated(on, self.sampled.is_some(), noise),
                 Kind::EventOnly(_) => continue,
             };
             events.extend(sensor.read(fresh));

@@ -106,6 +106,8 @@ pub struct Source {
     pub jitter: f64,
     /// The value while the machine is off, of a sensor on standby power.
     pub off: f64,
+    /// Whether the value is what it follows, and can be read only where that is known.
+    pub measured: bool,
 }
 
 impl Source {
@@ -118,6 +120,7 @@ impl Source {
             inertia: Duration::ZERO,
             jitter: 0.0,
             off: value,
+            measured: false,
         }
     }
 }

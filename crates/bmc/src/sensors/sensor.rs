@@ -210,11 +210,12 @@ impl Sensor {
         self.level = 0.0;
     }
 
-    /// What the simulation has it read. `noise` is between -1 and 1.
-    pub(super) fn simulated(&self, on: bool, noise: f64) -> Reading {
+    /// What the simulation has it read. `noise` is between -1 and 1, `sampled` whether the load is known.
+    pub(super) fn simulated(&self, on: bool, sampled: bool, noise: f64) -> Reading {
         let Some(analog) = self.definition.analog() else { return self.reading };
         let source = &analog.source;
         match (on, self.definition.standby) {
+            (true, _) if source.measured && !sampled => Reading::Unavailable,
             (true, _) => {
                 let value = source.idle + (source.full - source.idle) * self.level;
                 Reading::Raw(analog.scale.raw(value + source.jitter * noise))

@@ -78,7 +78,8 @@ fn server() -> Vec<Definition> {
         jitter,
         ..Source::steady(0.0)
     };
-    let measured = |follows| Source { idle: 0.0, full: 100.0, follows, ..Source::steady(0.0) };
+    let measured =
+        |follows| Source { idle: 0.0, full: 100.0, follows, measured: true, ..Source::steady(0.0) };
     let fan = |index: u8| {
         let name = format!("FAN{}", index + 1);
         let source = load(4200.0 + 80.0 * f64::from(index), 9600.0, 12, 60.0);

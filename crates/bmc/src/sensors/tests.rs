@@ -96,6 +96,8 @@ fn what_lives_on_standby_power_is_read_when_the_machine_is_off() {
     assert_eq!(bmc.sensors().named("Power State").unwrap().states(), Some(1 << 5));
     assert_eq!(bmc.sensors().named("Power Unit").unwrap().states(), Some(1));
     bmc.on_fact(now, Fact::Started);
+    assert_eq!(bmc.sensors().named("CPU Usage").unwrap().reading(), Reading::Unavailable, "nobody looked");
+    bmc.observe_load(now, Load::default());
     assert_eq!(readable(&bmc).len(), standard().iter().filter(|definition| !definition.is_own()).count());
     assert_eq!(bmc.sensors().named("Power State").unwrap().states(), Some(1));
     assert_eq!(bmc.sensors().named("Power Unit").unwrap().states(), Some(0));

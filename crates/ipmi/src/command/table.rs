@@ -261,7 +261,7 @@ pub static TABLE: &[Row] = &[
     set(SENSOR_EVENT, 0x24, "35.6", "Set Sensor Hysteresis", OPERATOR, 4..=4, sensor::set_hysteresis)
         .shown_by("ipmitool raw 0x04 0x24 0x11 0xff 2 2"),
     get(SENSOR_EVENT, 0x25, "35.7", "Get Sensor Hysteresis", USER, 2..=2, sensor::get_hysteresis)
-        .shown_by("ipmi-sensors --no-header-output --verbose"),
+        .shown_by("ipmi-sensors -vv"),
     set(SENSOR_EVENT, 0x26, "35.8", "Set Sensor Thresholds", OPERATOR, 8..=8, sensor::set_thresholds)
         .shown_by("ipmitool sensor thresh \"CPU Temp\" unc 84"),
     get(SENSOR_EVENT, 0x27, "35.9", "Get Sensor Thresholds", USER, 1..=1, sensor::get_thresholds)
@@ -292,7 +292,7 @@ pub static TABLE: &[Row] = &[
     get(STORAGE, 0x20, "33.9", "Get SDR Repository Info", USER, 0..=0, sdr::get_info)
         .shown_by("ipmitool sdr info"),
     get(STORAGE, 0x21, "33.10", "Get SDR Repository Allocation Info", USER, 0..=0, sdr::get_allocation)
-        .shown_by("ipmitool sdr info"),
+        .shown_by("ipmitool raw 0x0a 0x21"),
     get(STORAGE, 0x22, "33.11", "Reserve SDR Repository", USER, 0..=0, sdr::reserve)
         .shown_by("ipmitool sdr elist"),
     get(STORAGE, 0x23, "33.12", "Get SDR", USER, 6..=6, sdr::get).shown_by("ipmitool sdr elist"),

@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(set(&mut bmc, "PSU1 Status", "0, 3").unwrap(), "PSU1 Status: input-lost");
         assert_eq!(set(&mut bmc, "CPU Temp", "unavailable").unwrap(), "CPU Temp: unavailable");
         let lines = list(&mut bmc);
+        assert!(lines.iter().any(|line| (&*line.name, &*line.reading) == ("Power State", "working")));
         let fan = lines.iter().find(|line| line.name == "FAN1").unwrap();
         assert_eq!((fan.crossed.as_deref(), fan.set), (Some("lower-non-recoverable"), true));
         assert_eq!(clear(&mut bmc, Some("FAN1")).unwrap(), "one sensor reads by itself again");
