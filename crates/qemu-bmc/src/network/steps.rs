@@ -37,25 +37,27 @@ impl fmt::Display for Step {
     }
 }
 
-/// The steps, in the order in which the interface is never without an address.
+/// The steps. With an address the kernel takes away what depends on it: other addresses of the same network,
+/// and routes. So the old address goes first where the new one is of its network, and a default route that was
+/// there comes back afterwards.
 pub(super) fn steps(lan: &Lan) -> Vec<Step> {
     let (ipv4, facts) = (&lan.ipv4, &lan.facts);
     let mut steps = Vec::new();
     let (wanted, mask) = (ipv4.address(facts), ipv4.netmask(facts));
     if (wanted, mask) != (facts.ip, facts.netmask) && !wanted.is_unspecified() {
         let (new, old) = (Step::Add(wanted, prefix(mask)), Step::Remove(facts.ip, prefix(facts.netmask)));
-        // The same address with another mask would be in its own way.
-        if wanted == facts.ip {
-            steps.extend([old, new]);
-        } else {
-            steps.push(new);
-            steps.extend(Some(old).filter(|_| !facts.ip.is_unspecified()));
+        let same_network = wanted & facts.netmask == facts.ip & facts.netmask;
+        match (facts.ip.is_unspecified(), same_network) {
+            (true, _) => steps.push(new),
+            (false, true) => steps.extend([old, new]),
+            (false, false) => steps.extend([new, old]),
         }
     }
-    let router = ipv4.gateway.filter(|router| !router.is_unspecified());
-    steps.extend(
-        router.filter(|router| facts.gateway.is_none_or(|found| found.address != *router)).map(Step::Route),
-    );
+    let router = ipv4.gateway(facts).address;
+    let is_there = steps.is_empty() && facts.gateway.is_some_and(|found| found.address == router);
+    if !is_there && !router.is_unspecified() {
+        steps.push(Step::Route(router));
+    }
     if ipv4.vlan.is_some_and(|vlan| vlan.enabled && facts.vlan != Some(vlan.id)) {
         steps.push(Step::Outside("VLAN tag, which is whoever's who made the interface"));
     }
@@ -109,12 +111,25 @@ mod tests {
         let mut lan = lan();
         lan.ipv4.address = Some(Ipv4Addr::new(198, 51, 100, 7));
         let old = Step::Remove(Ipv4Addr::new(192, 0, 2, 5), 24);
-        assert_eq!(steps(&lan), [Step::Add(Ipv4Addr::new(198, 51, 100, 7), 24), old]);
+        let route = Step::Route(Ipv4Addr::new(192, 0, 2, 1));
+        assert_eq!(steps(&lan), [Step::Add(Ipv4Addr::new(198, 51, 100, 7), 24), old, route]);
         lan.facts.ip = Ipv4Addr::new(198, 51, 100, 7);
         assert_eq!(steps(&lan), []);
+    }
+
+    #[test]
+    fn an_address_of_the_same_network_would_go_with_the_old_one_and_comes_after_it() {
+        let mut lan = lan();
+        let (old, new) = (lan.facts.ip, Ipv4Addr::new(192, 0, 2, 77));
+        let route = Step::Route(Ipv4Addr::new(192, 0, 2, 1));
+        lan.ipv4.address = Some(new);
+        assert_eq!(steps(&lan), [Step::Remove(old, 24), Step::Add(new, 24), route]);
+        lan.ipv4.address = None;
         lan.ipv4.netmask = Some(Ipv4Addr::new(255, 255, 0, 0));
-        let own = Ipv4Addr::new(198, 51, 100, 7);
-        assert_eq!(steps(&lan), [Step::Remove(own, 24), Step::Add(own, 16)]);
+        assert_eq!(steps(&lan), [Step::Remove(old, 24), Step::Add(old, 16), route]);
+        lan.facts.ip = Ipv4Addr::UNSPECIFIED;
+        lan.ipv4.address = Some(new);
+        assert_eq!(steps(&lan), [Step::Add(new, 16), route]);
     }
 
     #[test]
