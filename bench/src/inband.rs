@@ -20,7 +20,7 @@ pub(crate) fn rate(line: &mut impl Line) -> anyhow::Result<f64> {
     line.read_until("the guest's first question", LIMIT, |came| find(came, b"\nasking\r\n"))?;
     let start = Instant::now();
     // One line for each answer.
-    let all = format!("\n{ASKS}\r\nanswered\r\n");
+    let all = format!("{ASKS}\r\nanswered\r\n");
     line.read_until("the answer to the last", LIMIT, |came| find(came, all.as_bytes()))?;
     Ok(ASKS as f64 / start.elapsed().as_secs_f64())
 }

@@ -36,6 +36,9 @@ const CHUNK: usize = 1024;
 /// How long nothing must have come for the line to count as idle, before it is let go.
 const IDLE: Duration = Duration::from_millis(5);
 
+/// How long requests are still answered at the end, where one follows the other.
+const LAST_REQUESTS: Duration = Duration::from_millis(50);
+
 /// How long to wait after a connection that failed.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -177,11 +180,16 @@ impl Door {
                 _ = &mut *closing, if unsent.is_empty() => break,
             }
         }
-        // No request may be left without its answer, and this one's could be on its way.
+        // No request may be left without its answer, and one may be on its way. There is the most time for the
+        // close right after an answer.
+        let end = Instant::now() + LAST_REQUESTS;
         while let Ok(Ok(count @ 1..)) = time::timeout(IDLE, reader.read(&mut chunk)).await {
             receive(server, controller, chunk.get(..count).unwrap_or_default());
             while let Some(frame) = server.poll_transmit() {
                 writer.write_all(&frame).await?;
+            }
+            if Instant::now() > end {
+                break;
             }
         }
         writer.shutdown().await?;
@@ -228,3 +236,6 @@ fn ended(error: io::Error) -> io::Result<Ended> {
         _ => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;
