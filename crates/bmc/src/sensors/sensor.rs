@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A reading that was injected outranks the simulation until it is taken back. Re-arming (IPMI 2.0 §35.12) is
-//! automatic: a condition that ended can begin again. A sensor that can't be read has no conditions, and what
-//! ended by that makes no event: nobody saw it end.
+//! automatic: a condition that ended can begin again. While a sensor can't be read nothing begins and nothing
+//! ends; what ended meanwhile makes its event when the sensor is read again, and what still holds makes none.
 
 use super::{Analog, Definition, Hysteresis, Kind, StateSource, Thresholds, states};
 use crate::{Direction, Generator, PlatformEvent, THRESHOLD};
@@ -237,10 +237,7 @@ impl Sensor {
                 self.thresholds.conditions(raw, before, self.hysteresis)
             }
             (Kind::Discrete(_), Reading::States(states)) => states,
-            (_, Reading::Unavailable) => {
-                self.conditions = 0;
-                return Vec::new();
-            }
+            (_, Reading::Unavailable) => return Vec::new(),
             _ => 0,
         };
         self.events_between(before, self.conditions)

@@ -230,6 +230,30 @@ fn a_sensor_that_is_not_scanned_stays_as_it_is() {
 }
 
 #[test]
+fn what_a_dark_sensor_missed_is_told_when_it_is_read_again() {
+    let mut bmc = bmc();
+    let now = Instant::now();
+    bmc.on_fact(now, Fact::Started);
+    bmc.inject(now, "FAN1", Injection::Value(700.0)).unwrap();
+    assert_eq!(events(&mut bmc).len(), 2);
+    bmc.inject(now, "FAN1", Injection::Unavailable).unwrap();
+    bmc.inject(now, "FAN1", Injection::Value(700.0)).unwrap();
+    assert_eq!(events(&mut bmc), [], "it still holds");
+    bmc.inject(now, "FAN1", Injection::Unavailable).unwrap();
+    bmc.clear_injected(now, None).unwrap();
+    let ended = events(&mut bmc);
+    assert_eq!(ended.iter().map(|event| event.direction).collect::<Vec<_>>(), [Direction::Deasserted; 2]);
+
+    let mut definitions = standard();
+    let supply = definitions.iter_mut().find(|definition| definition.name == "PSU1 Status").unwrap();
+    supply.standby = false;
+    bmc.set_sensors(now, definitions);
+    bmc.on_fact(now, Fact::Stopped { why: StopReason::Command });
+    bmc.on_fact(now, Fact::Started);
+    assert!(events(&mut bmc).iter().all(|event| event.sensor < number::FIRST_FREE), "it was there all along");
+}
+
+#[test]
 fn the_controllers_own_states_are_those_of_its_events() {
     let mut bmc = bmc();
     let now = Instant::now();
