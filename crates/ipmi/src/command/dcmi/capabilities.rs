@@ -14,7 +14,7 @@ const ACCESS: u8 = 0x01 | 0x08 | 0x10 | 0x20;
 const IDENTIFICATION: u8 = 0x07;
 const TEMPERATURES: u8 = 0x07;
 /// Seconds between two readings of the temperatures.
-const SAMPLING: u8 = 1;
+const SAMPLING: u8 = 2;
 /// The largest number of event log entries that its field can say.
 const ENTRIES_MAX: usize = 0x0fff;
 /// With that number: old entries make way, one by one.
@@ -58,7 +58,7 @@ mod tests {
         let mut bench = Bench::new();
         let expected: [&[u8]; 5] = [
             &[0x0f, 0x01, 0x39],
-            &[0xff, 0xaf, 0x07, 0x07, 0x01],
+            &[0xff, 0xaf, 0x07, 0x07, 0x02],
             &[0x40, 0x01],
             &[0x01, 0xff, 0xff],
             &[0x00],
