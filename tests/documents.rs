@@ -8,15 +8,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/ipmi-commands.md",
+    "docs/sensors.md",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn read(document: &str) -> String {
-    fs::read_to_string(root().join(document)).unwrap_or_else(|error| panic!("read {document}: {error}"))
+fn read(document: impl AsRef<Path>) -> String {
+    let document = document.as_ref();
+    fs::read_to_string(root().join(document))
+        .unwrap_or_else(|error| panic!("read {}: {error}", document.display()))
 }
 
 /// The targets of links.
@@ -50,11 +59,12 @@ fn links_lead_somewhere() {
         let text = read(document);
         for link in links(&text).filter(|link| !link.starts_with("https://")) {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-            let file = if file.is_empty() { document } else { file };
-            assert!(root().join(file).exists(), "{document}: {link}: there is no {file}");
+            let folder = Path::new(document).parent().unwrap();
+            let file = if file.is_empty() { PathBuf::from(document) } else { folder.join(file) };
+            assert!(root().join(&file).exists(), "{document}: {link}: there is no {}", file.display());
             let has =
                 |text: String| text.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
-            assert!(heading.is_empty() || has(read(file)), "{document}: {link}: {file} has no such heading");
+            assert!(heading.is_empty() || has(read(&file)), "{document}: {link}: no such heading");
         }
     }
 }
