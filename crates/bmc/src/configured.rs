@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bmc, ConfiguredUser, Event, KgKey, hex,
-    users::{AppliedUser, apply_configured},
+    Bmc, ConfiguredUser, Event, KgKey, UserId, hex,
+    users::{AppliedUser, apply_configured, slot_freed},
 };
 
 /// A salt for digests of settings.
@@ -33,6 +33,12 @@ pub(crate) struct Applied {
     salt: SettingsSalt,
     users: Vec<AppliedUser>,
     kg: String,
+}
+
+impl Applied {
+    pub(crate) fn slot_freed(&mut self, id: UserId) {
+        slot_freed(&mut self.users, id);
+    }
 }
 
 impl Bmc {
@@ -62,7 +68,27 @@ impl Bmc {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identity, Lan, Secret, Users};
+    use crate::{Identity, Lan, Password, Privilege, Requester, Secret, UserChange, Users};
+
+    #[test]
+    fn who_was_made_over_ipmi_in_the_settings_users_former_slot_stays() {
+        let mut bmc = Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
+        let admin = |digest: &str| ConfiguredUser {
+            name: "admin".into(),
+            password: Password::new(b"x").unwrap(),
+            limit: Privilege::Administrator,
+            enabled: true,
+            digest: digest.into(),
+        };
+        bmc.configure(&Configured { users: vec![admin("1")], ..configured(None) });
+        let id = bmc.users.find("admin").unwrap();
+        for name in ["", "carol"] {
+            bmc.change_user(id, UserChange::Name(name.into()), Requester::Button).unwrap();
+        }
+        bmc.configure(&Configured { users: vec![admin("2")], ..configured(None) });
+        assert_eq!(bmc.users.find("carol"), Some(id));
+        assert_eq!(bmc.users.find("admin").map(UserId::number), Some(3));
+    }
 
     fn configured(kg: Option<u8>) -> Configured {
         let kg = (kg.map(|byte| Secret::new([byte; 20])), format!("digest of {kg:?}"));

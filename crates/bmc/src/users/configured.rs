@@ -7,9 +7,11 @@
 //! ```text
 //!                      as last applied ──▶ left as it is, whatever became of it
 //!   user of settings ──┤
-//!                      changed or new ───▶ its slot (else the name's, else a free one) is as configured
+//!                      changed or new ───▶ the name's slot (else its former one, else a free one) is as configured
 //!   no longer there ─────────────────────▶ its slot is freed, if it still has the name
 //! ```
+//!
+//! A slot that was freed over IPMI is no user's of the settings any more: whoever is made there later stays.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +36,17 @@ pub struct ConfiguredUser {
 /// What was last applied for a user of the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AppliedUser {
+    /// The slot; 0 after it was freed.
     id: u8,
     name: String,
     digest: String,
+}
+
+/// Notes that somebody freed this slot.
+pub(crate) fn slot_freed(applied: &mut [AppliedUser], id: UserId) {
+    for was in applied.iter_mut().filter(|was| was.id == id.number()) {
+        was.id = 0;
+    }
 }
 
 /// Brings the table in line with the settings, as far as they changed. Returns what is applied now, and the
@@ -145,6 +155,21 @@ mod tests {
         assert_eq!(users.find("chief").map(UserId::number), Some(2));
         apply_configured(&mut users, &[configured("admin", "new")], applied);
         assert_eq!((users.find("admin").map(UserId::number), users.find("chief")), (Some(2), None));
+    }
+
+    #[test]
+    fn who_was_made_in_a_slot_that_was_freed_stays() {
+        let mut users = Users::default();
+        let (mut applied, _) = apply_configured(&mut users, &[configured("admin", "x")], Vec::new());
+        let id = UserId::new(2).unwrap();
+        users.set_name(id, "").unwrap();
+        slot_freed(&mut applied, id);
+        users.set_name(id, "carol").unwrap();
+        let (applied, _) = apply_configured(&mut users, &[configured("admin", "new")], applied);
+        assert_eq!(users.find("carol"), Some(id));
+        assert_eq!(users.find("admin").map(UserId::number), Some(3));
+        apply_configured(&mut users, &[], applied);
+        assert_eq!((users.find("carol"), users.find("admin")), (Some(id), None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use access::UserAccess;
 pub use configured::ConfiguredUser;
-pub(crate) use configured::{AppliedUser, apply_configured};
+pub(crate) use configured::{AppliedUser, apply_configured, slot_freed};
 pub use password::{PASSWORD_MAX, Password, PasswordSize};
 pub(crate) use saved::SavedUser;
 
@@ -356,6 +356,9 @@ impl Bmc {
         if self.users.change(id, change)? {
             self.touch();
             let name = self.users.user(id).name();
+            if name.is_empty() && part == UserPart::Name {
+                self.applied.slot_freed(id);
+            }
             let name = if name.is_empty() { former } else { name.to_owned() };
             self.record(Event::UserChanged { user: id, name, part, by });
         }
