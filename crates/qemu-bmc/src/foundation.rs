@@ -113,7 +113,7 @@ impl Foundation {
         let (life, same_life) = Life::take_up(&plan.paths.run_dir);
 
         let store = Store::new(&plan.paths.state_dir);
-        let saved = store.load();
+        let saved = store.load().context("take up the controller's state")?;
         let start = match (&saved, same_life, machine) {
             (None, ..) => Start::First,
             (Some(_), true, _) | (Some(_), _, Owner::Others) => Start::Restart,

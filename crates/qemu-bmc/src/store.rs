@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use bmc::{Identity, Saved, Sel};
 pub(crate) use sel::SelFile;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
 use zeroize::Zeroizing;
@@ -37,9 +38,37 @@ impl Store {
     }
 
     /// What was saved; nothing, if nothing was, or if it can't be read. A file that is damaged, or of a later
-    /// program, is kept under another name.
-    pub(crate) fn load(&self) -> Option<Saved> {
-        let saved: Saved = read_or_set_aside(&self.path())?;
+    /// program, is kept under another name, and what can be read of it is used.
+    ///
+    /// # Errors
+    /// If there is something that can neither be read nor kept: what is saved next would overwrite it.
+    pub(crate) fn load(&self) -> anyhow::Result<Option<Saved>> {
+        let path = self.path();
+        let text = match fs::read(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                error!("read {}: {error}; it is set aside and defaults are used", path.display());
+                set_aside(&path)?;
+                return Ok(None);
+            }
+        };
+        let saved: Saved = match serde_json::from_slice(&text) {
+            Ok(saved) => saved,
+            Err(error) => {
+                let Some((saved, left_out)) = legible(&text) else {
+                    warn!("{} is damaged ({error}): it is set aside and defaults are used", path.display());
+                    set_aside(&path)?;
+                    return Ok(None);
+                };
+                for why in left_out {
+                    warn!("{}: {why}; it is at its default, and the file is kept aside", path.display());
+                }
+                fs::copy(&path, aside(&path))
+                    .with_context(|| format!("keep a copy of {}", path.display()))?;
+                return Ok(Some(saved));
+            }
+        };
         if saved.version > Saved::VERSION {
             warn!(
                 "{} has version {} and this program reads up to {}: what it knows of it is used, and the file is kept aside",
@@ -51,7 +80,7 @@ impl Store {
                 warn!("keep a copy of {}: {error}", self.path().display());
             }
         }
-        Some(saved)
+        Ok(Some(saved))
     }
 
     /// Puts the state into its file, whole or not at all, without waiting for the disk.
@@ -68,7 +97,7 @@ impl Store {
 
     /// Forgets all that was set, while no controller runs.
     pub(crate) fn factory_reset(&self) -> anyhow::Result<()> {
-        if let Some(saved) = self.load() {
+        if let Some(saved) = self.load()? {
             write(&self.path(), &saved.factory()).map_err(anyhow::Error::msg).context("save the state")?;
             self.sync();
         }
@@ -152,7 +181,8 @@ pub(crate) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
-            error!("read {}: {error}; defaults are used", path.display());
+            error!("read {}: {error}; it is set aside and defaults are used", path.display());
+            keep_aside(path);
             return None;
         }
     };
@@ -160,15 +190,55 @@ pub(crate) fn read_or_set_aside<T: DeserializeOwned>(path: &Path) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             warn!("{} is damaged ({error}): it is set aside and defaults are used", path.display());
-            set_aside(path);
+            keep_aside(path);
             None
         }
     }
 }
 
-fn set_aside(path: &Path) {
-    if let Err(error) = fs::rename(path, aside(path)) {
-        warn!("set {} aside: {error}", path.display());
+/// What a state says that can't be read as a whole, and why the rest of it can't be: members are read each by
+/// itself, and entries of lists too, so that one value of a later program costs one user and not all of them.
+/// Nothing, if it is no JSON object.
+fn legible(text: &[u8]) -> Option<(Saved, Vec<String>)> {
+    const USERS: &str = "users";
+    const APPLIED: &str = "applied";
+
+    let state: Map<String, Value> = serde_json::from_slice(text).ok()?;
+    let read = |name: &str, value: Value| {
+        Saved::deserialize(Value::from(Map::from_iter([(name.to_owned(), value)])))
+    };
+    let (mut kept, mut left_out) = (Map::new(), Vec::new());
+    for (name, mut value) in state {
+        if let Value::Array(entries) = &mut value {
+            let mut number = 0;
+            entries.retain(|entry| {
+                number += 1;
+                let read = read(&name, Value::from(vec![entry.clone()]));
+                left_out
+                    .extend(read.as_ref().err().map(|error| format!("entry {number} of {name:?}: {error}")));
+                read.is_ok()
+            });
+        }
+        match read(&name, value.clone()) {
+            Ok(_) => drop(kept.insert(name, value)),
+            Err(error) => left_out.push(format!("{name:?}: {error}")),
+        }
+    }
+    if !kept.contains_key(USERS) {
+        // Without any user that was saved, those of the settings are not "as last applied", but missing.
+        kept.remove(APPLIED);
+    }
+    Some((Saved::deserialize(Value::from(kept)).ok()?, left_out))
+}
+
+fn set_aside(path: &Path) -> anyhow::Result<()> {
+    fs::rename(path, aside(path)).with_context(|| format!("set {} aside", path.display()))
+}
+
+/// As [`set_aside`], where what is lost can be made anew.
+fn keep_aside(path: &Path) {
+    if let Err(error) = set_aside(path) {
+        warn!("{}", chain(error.as_ref()));
     }
 }
 
@@ -209,11 +279,11 @@ mod tests {
 
     #[test]
     fn damaged_files_are_set_aside_and_defaults_used() {
-        for text in ["", "{", "null", "{\"version\": \"one\"}"] {
+        for text in ["", "{", "null"] {
             let dir = tempfile::tempdir().unwrap();
             let store = Store::new(dir.path());
             fs::write(store.path(), text).unwrap();
-            assert_eq!(store.load(), None, "{text:?}");
+            assert_eq!(store.load().unwrap(), None, "{text:?}");
             assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
         }
     }
@@ -224,8 +294,55 @@ mod tests {
         let store = Store::new(dir.path());
         let text = "{\"version\": 99, \"was_on\": true, \"invented_later\": []}";
         fs::write(store.path(), text).unwrap();
-        assert!(store.load().unwrap().was_on);
+        assert!(store.load().unwrap().unwrap().was_on);
         assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
+    }
+
+    fn loaded(text: &str) -> Value {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        fs::write(store.path(), text).unwrap();
+        let saved = store.load().unwrap().unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("bmc.json.unusable")).unwrap(), text);
+        serde_json::to_value(&saved).unwrap()
+    }
+
+    #[test]
+    fn a_value_that_is_unknown_costs_no_more_than_its_member() {
+        let saved = loaded(
+            r#"{"version": "one", "was_on": true, "boot": {"flags": 7}, "driver_enables": 4,
+                "users": [{"id": 2, "name": "admin"}, {"id": 3, "name": "bob", "access": "later"}],
+                "applied": {"users": [{"id": 2, "name": "admin", "digest": "d"}]}}"#,
+        );
+        assert_eq!((&saved["was_on"], &saved["driver_enables"]), (&true.into(), &4.into()));
+        assert_eq!(saved["users"].as_array().unwrap().len(), 1);
+        assert_eq!(saved["users"][0]["name"], "admin");
+        assert_eq!(saved["applied"]["users"][0]["name"], "admin");
+    }
+
+    #[test]
+    fn users_of_the_settings_are_applied_anew_if_no_user_can_be_read() {
+        let saved = loaded(
+            r#"{"was_on": true, "users": {}, "applied": {"users": [{"id": 2, "name": "admin", "digest": "d"}]}}"#,
+        );
+        assert_eq!(saved["was_on"], true);
+        assert_eq!(
+            (&saved["users"], &saved["applied"]["users"]),
+            (&Value::Array(Vec::new()), &Value::Array(Vec::new()))
+        );
+    }
+
+    #[test]
+    fn what_can_neither_be_read_nor_set_aside_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        let unreadable = || fs::create_dir_all(store.path().join("in it")).unwrap();
+        unreadable();
+        assert_eq!(store.load().unwrap(), None);
+        assert!(dir.path().join("bmc.json.unusable/in it").exists(), "set aside");
+        unreadable();
+        assert!(store.load().is_err(), "there is no room aside");
+        assert!(store.path().join("in it").exists());
     }
 
     #[test]
@@ -236,7 +353,7 @@ mod tests {
         let mut saved = Saved::default();
         (saved.version, saved.was_on) = (Saved::VERSION, true);
         store.put(&saved);
-        assert_eq!(store.load(), Some(saved));
+        assert_eq!(store.load().unwrap(), Some(saved));
         assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

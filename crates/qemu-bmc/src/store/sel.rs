@@ -54,7 +54,7 @@ impl SelFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (log, sel),
             Err(error) => {
                 error!("read {}: {error}: it is set aside and the event log is empty", log.path.display());
-                super::set_aside(&log.path);
+                super::keep_aside(&log.path);
                 return (log, sel);
             }
         };
@@ -77,7 +77,7 @@ impl SelFile {
                     log.path.display(),
                     sel.len()
                 );
-                super::set_aside(&log.path);
+                super::keep_aside(&log.path);
             }
         }
         (log, sel)
