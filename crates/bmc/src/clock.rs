@@ -118,14 +118,17 @@ impl Bmc {
 
     /// Notes how far it is. The clock stays as it is.
     pub fn set_log_utc_offset(&mut self, offset: Option<UtcOffset>) {
-        self.clock.utc_offset = offset;
-        self.touch();
+        if self.clock.utc_offset != offset {
+            self.clock.utc_offset = offset;
+            self.touch();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Identity, Lan, Users};
 
     #[test]
     fn the_clock_keeps_its_distance_within_32_bits() {
@@ -143,6 +146,15 @@ mod tests {
         clock.observe(u64::MAX);
         clock.set(7);
         assert_eq!(clock.now(), 7);
+    }
+
+    #[test]
+    fn an_offset_that_is_noted_again_is_not_saved_again() {
+        let mut bmc = Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
+        bmc.set_log_utc_offset(UtcOffset::new(60));
+        assert!(bmc.take_unsaved());
+        bmc.set_log_utc_offset(UtcOffset::new(60));
+        assert!(!bmc.take_unsaved());
     }
 
     #[test]

@@ -308,9 +308,12 @@ impl Bmc {
     /// Sets the timer, and clears the expiration flags that `clear` names. It stops, unless it runs and
     /// `dont_stop` lets it run on from the new value.
     pub fn set_watchdog(&mut self, now: Instant, setup: WatchdogSetup, clear: u8, dont_stop: bool) {
+        let before = self.watchdog.to_saved();
         self.watchdog.set(now, setup, clear, dont_stop);
         self.messages.clear_pre_timeout();
-        self.touch();
+        if self.watchdog.to_saved() != before {
+            self.touch();
+        }
     }
 
     /// Starts the timer, or has it begin anew.

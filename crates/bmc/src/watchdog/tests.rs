@@ -268,3 +268,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_timer_that_is_set_as_it_was_is_not_saved_again() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.set_watchdog(now, SETUP, 0, false);
+    bmc.reset_watchdog(now).unwrap();
+    assert!(bmc.take_unsaved());
+    let later = now + seconds(30);
+    bmc.set_watchdog(later, SETUP, 0, true);
+    assert!(!bmc.take_unsaved());
+    assert_eq!(bmc.next_timeout(), Some(later + seconds(60)), "it runs anew all the same");
+    bmc.set_watchdog(later, SETUP, 0, false);
+    assert!(bmc.take_unsaved(), "it stopped");
+}
