@@ -3,7 +3,7 @@
 //! What a management client has set is forgotten: users, channel and network settings, SOL, alerts,
 //! thresholds, inventory, boot options, restore policy, DCMI. What was configured for the program is then
 //! applied as on the first start. What is not a setting stays: whether the machine is on and its watchdog
-//! runs, power-on hours, the event log and its clock, identity.
+//! runs, what its driver has switched on, power-on hours, the event log and its clock, identity.
 //!
 //! The model does not change under the doors' hands: the state that outlives the restart, which comes at
 //! once, is the factory's.
@@ -19,6 +19,7 @@ impl Saved {
             chassis: self.chassis.factory(),
             clock: self.clock,
             watchdog: self.watchdog,
+            driver_enables: self.driver_enables,
             was_on: self.was_on,
             ..Self::default()
         }
@@ -42,6 +43,7 @@ mod tests {
     use super::*;
     use crate::{
         Fact, Identity, Intent, Lan, Password, PowerRequest, Privilege, RestorePolicy, StopReason, Users,
+        enables,
     };
 
     #[test]
@@ -58,6 +60,7 @@ mod tests {
         let later = now + Duration::from_secs(7200);
         bmc.on_fact(later, Fact::Stopped { why: StopReason::Guest });
         bmc.on_fact(later, Fact::Started);
+        bmc.set_global_enables(enables::EVENT_LOGGING | enables::DRIVERS);
         let _ = bmc.take_unsaved();
 
         bmc.factory_reset(Requester::Button);
@@ -73,6 +76,7 @@ mod tests {
         assert!(!again.lan.kg_locked && again.sol().enabled);
         assert_ne!(again.chassis().restore_policy(), RestorePolicy::Previous);
         assert_eq!(again.chassis().power_on_time(later), Duration::from_secs(7200));
+        assert_eq!(again.global_enables & enables::DRIVERS, enables::DRIVERS, "the guest's driver runs on");
         assert_eq!(again.settings_salt(), None, "settings are applied anew");
         assert_eq!(saved.clone().factory(), saved);
     }
