@@ -3,7 +3,7 @@
 //!
 //! Absent on purpose: Manufacturing Test On (05h), for there is no such test.
 
-use bmc::{AcpiDeviceState, AcpiPower, AcpiSystemState};
+use bmc::{AcpiDeviceState, AcpiPower, AcpiSystemState, enables};
 
 use super::{Context, lookup};
 use crate::{CompletionCode, Reply};
@@ -113,7 +113,8 @@ pub(super) fn get_acpi_power_state(context: &mut Context<'_>, _: &[u8], reply: &
     Ok(())
 }
 
-/// 2Eh. Bits 3:0 are the specification's; the OEM bits have no meaning here and cannot be set.
+/// 2Eh. Bits 3:0 are the specification's; the OEM bits have no meaning here and cannot be set. A guest that is
+/// not trusted has its driver's bits, and leaves event logging as it is.
 pub(super) fn set_global_enables(context: &mut Context<'_>, data: &[u8], _: &mut Reply) -> Result {
     const STANDARD: u8 = 0x0f;
     const OEM: u8 = 0xe0;
@@ -122,7 +123,9 @@ pub(super) fn set_global_enables(context: &mut Context<'_>, data: &[u8], _: &mut
     if enables & OEM != 0 {
         return Err(CompletionCode::INVALID_FIELD);
     }
-    context.bmc.set_global_enables(enables & STANDARD);
+    let kept = if context.is_untrusted_guest() { enables::EVENT_LOGGING } else { 0 };
+    let enables = enables & STANDARD & !kept | context.bmc.global_enables & kept;
+    context.bmc.set_global_enables(enables);
     Ok(())
 }
 
@@ -194,5 +197,23 @@ mod tests {
         bench.ok(APP, 0x2e, &[0x15]);
         assert_eq!(bench.ok(APP, 0x2f, &[]), [0x05]);
         assert_eq!(bench.code(APP, 0x2e, &[0x85]), 0xcc);
+    }
+
+    #[test]
+    fn a_guest_that_is_not_trusted_leaves_event_logging_as_it_is() {
+        let mut bench = Bench::new();
+        bench.ok(APP, 0x2e, &[0x08]);
+        let own = bench.sessions.own.take();
+        bench.channel = super::super::SYSTEM_INTERFACE;
+        bench.trusted = false;
+        bench.ok(APP, 0x2e, &[0x07]);
+        assert_eq!(bench.ok(APP, 0x2f, &[]), [0x0f], "the driver's bits change, and no other");
+        bench.sessions.own = own;
+        bench.channel = super::super::LAN_CHANNEL;
+        bench.ok(APP, 0x2e, &[0x00]);
+        bench.sessions.own = None;
+        bench.channel = super::super::SYSTEM_INTERFACE;
+        bench.ok(APP, 0x2e, &[0x0f]);
+        assert_eq!(bench.ok(APP, 0x2f, &[]), [0x07], "nor does it undo what an administrator has set");
     }
 }

@@ -80,6 +80,11 @@ impl Context<'_> {
         self.port.current().map(|session| session.privilege)
     }
 
+    /// Whether it came from the guest, which is not trusted (VM_IPMI_TRUST=restricted).
+    fn is_untrusted_guest(&self) -> bool {
+        self.channel == SYSTEM_INTERFACE && !self.trusted
+    }
+
     fn requester(&self) -> Requester {
         self.port.current().map_or(Requester::Guest, |session| Requester::User(session.user))
     }
@@ -126,8 +131,7 @@ fn run(context: &mut Context<'_>, request: &Request<'_>, reply: &mut Reply) -> R
     if !context.reaches(row) {
         return Err(CompletionCode::INVALID_COMMAND);
     }
-    let untrusted = context.channel == SYSTEM_INTERFACE && !context.trusted;
-    if context.privilege() < row.privilege || row.guarded && untrusted {
+    if context.privilege() < row.privilege || row.guarded && context.is_untrusted_guest() {
         return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
     }
     if context.bmc.firewall().blocks(discovery::id_of(row, context.channel)) {

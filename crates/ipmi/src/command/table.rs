@@ -43,8 +43,10 @@ pub static TABLE: &[Row] = &[
     set(CHASSIS, 0x04, "28.5", "Chassis Identify", OPERATOR, 0..=2, chassis::identify)
         .shown_by("ipmitool chassis identify"),
     set(CHASSIS, 0x05, "28.7", "Set Chassis Capabilities", ADMIN, 5..=6, chassis::set_capabilities)
+        .guarded()
         .shown_by("ipmitool raw 0x00 0x05 0x00 0x20 0x20 0x20 0x20"),
     set(CHASSIS, 0x06, "28.8", "Set Power Restore Policy", OPERATOR, 1..=1, chassis::set_restore_policy)
+        .guarded()
         .shown_by("ipmitool chassis policy list"),
     get(CHASSIS, 0x07, "28.11", "Get System Restart Cause", USER, 0..=0, chassis::get_restart_cause)
         .shown_by("ipmitool chassis restart_cause"),
@@ -53,13 +55,18 @@ pub static TABLE: &[Row] = &[
     get(CHASSIS, 0x09, "28.13", "Get System Boot Options", OPERATOR, 3..=3, boot_options::get)
         .shown_by("ipmitool chassis bootparam get 5"),
     set(CHASSIS, 0x0b, "28.9", "Set Power Cycle Interval", ADMIN, 1..=1, chassis::set_cycle_interval)
+        .guarded()
         .shown_by("ipmi-chassis --set-power-cycle-interval=5"),
     get(CHASSIS, 0x0f, "28.14", "Get POH Counter", USER, 0..=0, chassis::get_power_on_hours)
         .shown_by("ipmitool chassis poh"),
     // App: the device (§20, §22.1)
     get(APP, 0x01, "20.1", "Get Device ID", USER, 0..=0, device::get_id).shown_by("ipmitool mc info"),
-    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::cold_reset).shown_by("ipmitool mc reset cold"),
-    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::warm_reset).shown_by("ipmitool mc reset warm"),
+    set(APP, 0x02, "20.2", "Cold Reset", ADMIN, 0..=0, device::cold_reset)
+        .guarded()
+        .shown_by("ipmitool mc reset cold"),
+    set(APP, 0x03, "20.3", "Warm Reset", ADMIN, 0..=0, device::warm_reset)
+        .guarded()
+        .shown_by("ipmitool mc reset warm"),
     get(APP, 0x04, "20.4", "Get Self Test Results", USER, 0..=0, device::get_self_test)
         .shown_by("ipmitool mc selftest"),
     set(APP, 0x06, "20.6", "Set ACPI Power State", ADMIN, 2..=2, device::set_acpi_power_state)
@@ -121,7 +128,9 @@ pub static TABLE: &[Row] = &[
         .shown_by("test: ipmi_1_5_is_spoken_where_it_is_asked_for"),
     set(APP, 0x3b, "22.18", "Set Session Privilege Level", USER, 1..=1, session::set_privilege)
         .shown_by("ipmitool mc info"),
-    set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close).shown_by("ipmitool mc info"),
+    set(APP, 0x3c, "22.19", "Close Session", CALLBACK, 4..=5, session::close)
+        .guarded()
+        .shown_by("ipmitool mc info"),
     get(APP, 0x3d, "22.20", "Get Session Info", USER, 1..=5, session::get_info)
         .shown_by("ipmitool session info active"),
     set(APP, 0x40, "22.22", "Set Channel Access", ADMIN, 3..=3, channel::set_access)
@@ -248,6 +257,7 @@ pub static TABLE: &[Row] = &[
         .guarded()
         .shown_by("ipmitool raw 0x04 0x16 0x01 0x41 0x00"),
     set(SENSOR_EVENT, 0x17, "30.8", "PET Acknowledge", ANYONE, 12..=12, pef::acknowledge)
+        .lan_only()
         .shown_by("ipmitool raw 0x04 0x17 0x01 0x00 0x00 0x00 0x00 0x00 0x20 0x20 0x04 0x01 0xff 0xff"),
     // Sensor device (§35)
     get(SENSOR_EVENT, 0x20, "35.2", "Get Device SDR Info", USER, 0..=1, sdr::get_device_info)
@@ -259,18 +269,22 @@ pub static TABLE: &[Row] = &[
     get(SENSOR_EVENT, 0x23, "35.5", "Get Sensor Reading Factors", USER, 2..=2, sensor::get_factors)
         .shown_by("ipmitool raw 0x04 0x23 0x11 0"),
     set(SENSOR_EVENT, 0x24, "35.6", "Set Sensor Hysteresis", OPERATOR, 4..=4, sensor::set_hysteresis)
+        .guarded()
         .shown_by("ipmitool raw 0x04 0x24 0x11 0xff 2 2"),
     get(SENSOR_EVENT, 0x25, "35.7", "Get Sensor Hysteresis", USER, 2..=2, sensor::get_hysteresis)
         .shown_by("ipmi-sensors -vv"),
     set(SENSOR_EVENT, 0x26, "35.8", "Set Sensor Thresholds", OPERATOR, 8..=8, sensor::set_thresholds)
+        .guarded()
         .shown_by("ipmitool sensor thresh \"CPU Temp\" unc 84"),
     get(SENSOR_EVENT, 0x27, "35.9", "Get Sensor Thresholds", USER, 1..=1, sensor::get_thresholds)
         .shown_by("ipmitool sensor"),
     set(SENSOR_EVENT, 0x28, "35.10", "Set Sensor Event Enable", OPERATOR, 2..=6, sensor::set_event_enable)
+        .guarded()
         .shown_by("ipmitool raw 0x04 0x28 0x11 0xc0"),
     get(SENSOR_EVENT, 0x29, "35.11", "Get Sensor Event Enable", USER, 1..=1, sensor::get_event_enable)
         .shown_by("ipmitool sensor get \"Inlet Temp\""),
     set(SENSOR_EVENT, 0x2a, "35.12", "Re-arm Sensor Events", OPERATOR, 2..=6, sensor::rearm)
+        .guarded()
         .shown_by("ipmitool raw 0x04 0x2a 0x11 0"),
     get(SENSOR_EVENT, 0x2b, "35.13", "Get Sensor Event Status", USER, 1..=1, sensor::get_event_status)
         .shown_by("ipmitool sensor get \"Inlet Temp\""),
@@ -287,6 +301,7 @@ pub static TABLE: &[Row] = &[
         2..=10,
         sensor::set_reading,
     )
+    .guarded()
     .shown_by("ipmitool raw 0x04 0x30 0x10 0x01 0x98"),
     // Storage: sensor data records (§33)
     get(STORAGE, 0x20, "33.9", "Get SDR Repository Info", USER, 0..=0, sdr::get_info)
@@ -299,8 +314,10 @@ pub static TABLE: &[Row] = &[
     get(STORAGE, 0x28, "33.17", "Get SDR Repository Time", USER, 0..=0, sdr::get_time)
         .shown_by("bmc-device --get-sdr-repository-time"),
     set(STORAGE, 0x29, "33.18", "Set SDR Repository Time", OPERATOR, 4..=4, sel::set_time)
+        .guarded()
         .shown_by("bmc-device --set-sdr-repository-time=now"),
     set(STORAGE, 0x2c, "33.21", "Run Initialization Agent", OPERATOR, 1..=1, sdr::run_initialization_agent)
+        .guarded()
         .shown_by("ipmitool raw 0x0a 0x2c 0"),
     // Storage: the event log (§31)
     get(STORAGE, 0x40, "31.2", "Get SEL Info", USER, 0..=0, sel::get_info).shown_by("ipmitool sel info"),
@@ -313,14 +330,19 @@ pub static TABLE: &[Row] = &[
     set(STORAGE, 0x45, "31.7", "Partial Add SEL Entry", OPERATOR, 6..=22, sel::partial_add_entry)
         .shown_by("test: an_entry_can_be_added_in_parts"),
     set(STORAGE, 0x46, "31.8", "Delete SEL Entry", OPERATOR, 4..=4, sel::delete_entry)
+        .guarded()
         .shown_by("ipmi-sel --delete=1"),
-    set(STORAGE, 0x47, "31.9", "Clear SEL", OPERATOR, 6..=6, sel::clear).shown_by("ipmitool sel clear"),
+    set(STORAGE, 0x47, "31.9", "Clear SEL", OPERATOR, 6..=6, sel::clear)
+        .guarded()
+        .shown_by("ipmitool sel clear"),
     get(STORAGE, 0x48, "31.10", "Get SEL Time", USER, 0..=0, sel::get_time).shown_by("ipmitool sel time get"),
     set(STORAGE, 0x49, "31.11", "Set SEL Time", OPERATOR, 4..=4, sel::set_time)
+        .guarded()
         .shown_by("ipmitool sel time set now"),
     get(STORAGE, 0x5c, "31.11a", "Get SEL Time UTC Offset", USER, 0..=0, sel::get_utc_offset)
         .shown_by("bmc-device --get-sel-time-utc-offset"),
     set(STORAGE, 0x5d, "31.11b", "Set SEL Time UTC Offset", OPERATOR, 2..=2, sel::set_utc_offset)
+        .guarded()
         .shown_by("bmc-device --set-sel-time-utc-offset=60"),
     // Transport: LAN (§23)
     set(TRANSPORT, 0x01, "23.1", "Set LAN Configuration Parameters", ADMIN, 3..=22, lan_config::set)
@@ -505,7 +527,8 @@ impl Row {
         self
     }
 
-    /// It changes users, the network or the firmware's settings, which a guest may not be trusted with.
+    /// It changes settings of the controller's, or removes what it has recorded, which a guest may not be
+    /// trusted with.
     const fn guarded(mut self) -> Self {
         self.guarded = true;
         self

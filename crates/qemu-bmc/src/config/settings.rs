@@ -176,7 +176,7 @@ settings! {
     );
     VM_IPMI_TRUST: bool = Setting::new(
         "VM_IPMI_TRUST", "machine.ipmi_trust", "full", value::guest_trust, "full or restricted",
-        "whether the guest may change the BMC's users, LAN and firmware settings",
+        "whether the guest may change the BMC's own settings and records",
     );
     VM_NETWORKS: Networks = Setting::new(
         "VM_NETWORKS", "machine.networks", "auto", value::networks,

@@ -135,6 +135,9 @@ pub(super) fn get_statistics(context: &mut Context<'_>, data: &[u8], reply: &mut
 
     let &[channel, operation] = data else { return Err(CompletionCode::INVALID_LENGTH) };
     context.expect_lan(channel)?;
+    if operation & CLEAR != 0 && context.is_untrusted_guest() {
+        return Err(CompletionCode::INSUFFICIENT_PRIVILEGE);
+    }
     let LanStatistics { received, sent, rmcp_valid } = context.bmc.lan.statistics;
     // Errors of the IP header, wrong addresses and fragments are the kernel's, proxies are not there.
     for count in [received, 0, 0, 0, sent, received, rmcp_valid, 0, 0] {

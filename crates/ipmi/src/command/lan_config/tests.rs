@@ -302,6 +302,18 @@ fn statistics_count_and_are_cleared() {
 }
 
 #[test]
+fn a_guest_that_is_not_trusted_reads_the_statistics_and_does_not_clear_them() {
+    let mut bench = Bench::new();
+    bench.channel = crate::command::SYSTEM_INTERFACE;
+    bench.trusted = false;
+    bench.sessions.own = None;
+    bench.bmc.lan.statistics = LanStatistics { received: 1, sent: 2, rmcp_valid: 3 };
+    let before = bench.ok(TRANSPORT, 0x04, &[0x01, 0]);
+    assert_eq!(bench.code(TRANSPORT, 0x04, &[0x01, 1]), 0xd4);
+    assert_eq!(bench.ok(TRANSPORT, 0x04, &[0x01, 0]), before);
+}
+
+#[test]
 fn arp_goes_on_and_the_answer_says_so() {
     let mut bench = Bench::new();
     assert_eq!(bench.ok(TRANSPORT, 0x03, &[0x0e, 3]), [2]);
