@@ -26,6 +26,11 @@ impl Generator {
     /// Software of a remote console.
     pub const REMOTE_CONSOLE: Self = Self(0x81, 0x00);
 
+    /// Whether it is software, and not a controller, whose address is even.
+    pub fn is_software(self) -> bool {
+        self.0 & 0x01 != 0
+    }
+
     /// Whether it is software in the guest, firmware included: software ids 00h to 3Fh (Table 5-4).
     pub fn is_system_software(self) -> bool {
         self.0 & 0x81 == 0x01

@@ -18,6 +18,7 @@
 //! What changes is told as [`SelChange`]s, which, applied to an empty log one after the other, make it again:
 //! that is how it is kept on disk without being written whole each time.
 
+mod allowance;
 mod partial;
 mod record;
 
@@ -82,6 +83,7 @@ pub struct Sel {
     reservation: Option<u16>,
     last_reservation: u16,
     partial: Option<Partial>,
+    allowance: allowance::Allowance,
     last_added: Option<u32>,
     last_erased: Option<u32>,
     overflow: bool,
@@ -109,6 +111,7 @@ impl Sel {
             reservation: None,
             last_reservation: 0,
             partial: None,
+            allowance: allowance::Allowance::default(),
             last_added: None,
             last_erased: None,
             overflow: false,

@@ -33,17 +33,16 @@ pub(super) fn get_receiver(context: &mut Context<'_>, _: &[u8], reply: &mut Repl
 pub(super) fn platform_event(context: &mut Context<'_>, data: &[u8], _: &mut Reply) -> Result {
     /// IPMI 1.0's, which Linux still uses when it panics, and all later ones'.
     const REVISIONS: std::ops::RangeInclusive<u8> = 0x03..=0x04;
-    const SOFTWARE: u8 = 0x01;
-
     let (generator, data) = match (context.channel, data) {
         (SYSTEM_INTERFACE, [generator, rest @ ..]) => (Generator(*generator, 0), rest),
         (_, data) => (Generator::REMOTE_CONSOLE, data),
     };
     let &[revision, ref event @ ..] = data else { return Err(CompletionCode::INVALID_LENGTH) };
     let event = <[u8; 6]>::try_from(event).map_err(|_| CompletionCode::INVALID_LENGTH)?;
-    if !REVISIONS.contains(&revision) || generator.0 & SOFTWARE == 0 {
+    if !REVISIONS.contains(&revision) || !generator.is_software() {
         return Err(CompletionCode::INVALID_FIELD);
     }
+    context.expect_allowance()?;
     context.bmc.platform_event(parse_event(generator, event));
     Ok(())
 }

@@ -85,6 +85,15 @@ impl Context<'_> {
         self.channel == SYSTEM_INTERFACE && !self.trusted
     }
 
+    /// Takes one of the entries that the guest may have the event log make.
+    fn expect_allowance(&mut self) -> Result<(), CompletionCode> {
+        if self.channel != SYSTEM_INTERFACE || self.bmc.take_guest_entry(self.now) {
+            Ok(())
+        } else {
+            Err(CompletionCode::NODE_BUSY)
+        }
+    }
+
     fn requester(&self) -> Requester {
         self.port.current().map_or(Requester::Guest, |session| Requester::User(session.user))
     }

@@ -2,9 +2,9 @@
 //!
 //! Absent on purpose: Get and Set Auxiliary Log Status (5Ah, 5Bh), for there is no other log beside this one.
 
-use bmc::{PartialError, Sel, SelKey, UtcOffset};
+use bmc::{PartialError, Sel, SelKey, SelRecord, UtcOffset};
 
-use super::Context;
+use super::{Context, SYSTEM_INTERFACE};
 use crate::{
     CompletionCode, Reply,
     record::sel::{SIZE, emit, parse},
@@ -101,10 +101,23 @@ fn expect_reservation(context: &Context<'_>, id: [u8; 2]) -> Result {
     }
 }
 
+/// An event from the guest is its software's: not this controller's, nor another's (§5.5). Records of
+/// manufacturers name nobody.
+fn may_add(channel: u8, record: &SelRecord) -> bool {
+    match record {
+        SelRecord::Event { event, .. } => channel != SYSTEM_INTERFACE || event.generator.is_software(),
+        SelRecord::OemTimestamped { .. } | SelRecord::Oem { .. } => true,
+    }
+}
+
 /// 44h. The record's id and time are the log's to give.
 pub(super) fn add_entry(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -> Result {
     let bytes = data.try_into().map_err(|_| CompletionCode::INVALID_LENGTH)?;
     let record = parse(bytes).map_err(|_| RECORD_TYPE)?.record;
+    if !may_add(context.channel, &record) {
+        return Err(CompletionCode::INVALID_FIELD);
+    }
+    context.expect_allowance()?;
     let id = context.bmc.add_to_log(record).map_err(|_| CompletionCode::OUT_OF_SPACE)?;
     reply.put(&id.to_le_bytes());
     Ok(())
@@ -125,8 +138,18 @@ pub(super) fn partial_add_entry(context: &mut Context<'_>, data: &[u8], reply: &
     };
     expect_reservation(context, [r0, r1])?;
     let id = u16::from_le_bytes([i0, i1]);
-    let finish = |bytes: &[u8; SIZE]| parse(bytes).ok().map(|entry| entry.record);
-    let id = context.bmc.add_partially(id, offset, bytes, last, finish).map_err(|error| match error {
+    if last {
+        context.expect_allowance()?;
+    }
+    let (channel, mut another) = (context.channel, false);
+    let finish = |bytes: &[u8; SIZE]| {
+        let record = parse(bytes).ok()?.record;
+        another = !may_add(channel, &record);
+        (!another).then_some(record)
+    };
+    let added = context.bmc.add_partially(id, offset, bytes, last, finish);
+    let id = added.map_err(|error| match error {
+        PartialError::RecordType if another => CompletionCode::INVALID_FIELD,
         PartialError::Offset => CompletionCode::INVALID_FIELD,
         PartialError::Length => CompletionCode::INVALID_LENGTH,
         PartialError::RecordType => RECORD_TYPE,
@@ -361,6 +384,53 @@ mod tests {
         assert_eq!(bench.ok(STORAGE, 0x45, &piece(1, 7, 1, &EVENT[7..])), [1, 0]);
         assert_eq!(bench.ok(STORAGE, 0x43, &[0, 0, 1, 0, 0, 0xff])[2..], logged(1));
         assert_eq!(bench.code(STORAGE, 0x45, &piece(0, 0, 0, &EVENT)), 0xc5, "the entry ended it");
+    }
+
+    fn guests() -> Bench {
+        let mut bench = bench();
+        bench.channel = SYSTEM_INTERFACE;
+        bench.sessions.own = None;
+        bench
+    }
+
+    #[test]
+    fn a_guest_adds_no_event_of_a_controllers() {
+        let mut bench = guests();
+        for address in [0x20, 0x2c] {
+            let mut record = EVENT;
+            record[7] = address;
+            assert_eq!(bench.code(STORAGE, 0x44, &record), 0xcc);
+            let [r0, r1] = reservation(&mut bench);
+            let whole = [&[r0, r1, 0, 0, 0, 1][..], &record].concat();
+            assert_eq!(bench.code(STORAGE, 0x45, &whole), 0xcc, "nor in pieces");
+        }
+        assert!(bench.bmc.sel().is_empty());
+        for software in [0x01, 0x21, 0x41] {
+            let mut record = EVENT;
+            record[7] = software;
+            bench.ok(STORAGE, 0x44, &record);
+        }
+        // Linux's words when it panics: the BMC's address is in it, and says to whom they were sent.
+        let mut panic = *b"\0\0\xf0\x20\0Kernel pani";
+        bench.ok(STORAGE, 0x44, &panic);
+        panic[4] = 1;
+        bench.ok(STORAGE, 0x44, &panic);
+    }
+
+    #[test]
+    fn a_guest_that_adds_without_end_is_told_to_wait() {
+        let mut bench = guests();
+        let added = (0..1_000).take_while(|_| bench.code(STORAGE, 0x44, &EVENT) == 0x00).count();
+        assert!((94..1_000).contains(&added), "Linux's longest words when it panics: {added}");
+        assert_eq!(bench.code(STORAGE, 0x44, &EVENT), 0xc0);
+        assert_eq!(bench.code(0x04, 0x02, &[0x41, 0x04, 0x0f, 0x20, 0x6f, 0x02, 0xff, 0xff]), 0xc0);
+        let [r0, r1] = reservation(&mut bench);
+        let whole = [&[r0, r1, 0, 0, 0, 1][..], &EVENT].concat();
+        assert_eq!(bench.code(STORAGE, 0x45, &whole), 0xc0);
+        bench.channel = super::super::LAN_CHANNEL;
+        bench.sessions.own = Bench::new().sessions.own;
+        bench.ok(STORAGE, 0x47, &[r0, r1, b'C', b'L', b'R', 0xaa]);
+        bench.ok(STORAGE, 0x44, &EVENT);
     }
 
     #[test]
