@@ -92,8 +92,16 @@ pub struct Sensors {
 
 impl Default for Sensors {
     fn default() -> Self {
+        Self::of(standard())
+    }
+}
+
+impl Sensors {
+    fn of(definitions: Vec<Definition>) -> Self {
+        let mut sensors: Vec<_> = definitions.into_iter().map(Sensor::new).collect();
+        sensors.sort_by_key(|sensor| sensor.definition().number);
         Self {
-            sensors: standard().into_iter().map(Sensor::new).collect(),
+            sensors,
             samples: 0,
             sampled: None,
             meter: power_meter::PowerMeter::default(),
@@ -130,7 +138,7 @@ impl Sensors {
         })
     }
 
-    /// Power over time; none before it was measured.
+    /// Power over time; none before it was measured, and while it can't be.
     pub fn power(&self, now: Instant) -> Option<PowerReading> {
         self.meter.reading(now)
     }
@@ -205,9 +213,8 @@ impl Sensors {
             };
             events.extend(sensor.read(fresh));
         }
-        if let Some(watts) = self.watts() {
-            self.meter.note(now, watts);
-        }
+        let watts = self.watts();
+        self.meter.note(now, watts);
         events
     }
 
@@ -284,6 +291,12 @@ impl Bmc {
     pub fn observe_load(&mut self, now: Instant, load: Load) {
         self.sensors.advance(now, load);
         self.read_sensors(now);
+    }
+
+    /// Begins with these sensors, before [`Bmc::restore`]: what was set of their limits is for them, and not for
+    /// the standard ones. When they changed is for [`Bmc::set_sensors`] to say, afterwards.
+    pub fn begin_with_sensors(&mut self, definitions: Vec<Definition>) {
+        self.sensors = Sensors::of(definitions);
     }
 
     /// From now on these sensors are there. Those that stay what they were keep all that they are.

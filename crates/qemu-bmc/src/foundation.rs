@@ -127,6 +127,7 @@ impl Foundation {
         let policy =
             if plan.machine.power_on_at_start { RestorePolicy::AlwaysOn } else { RestorePolicy::AlwaysOff };
         bmc.chassis_mut().set_default_restore_policy(policy);
+        bmc.begin_with_sensors(plan.sensors.definitions.clone());
         if let Some(saved) = saved {
             bmc.restore(saved);
         }

@@ -183,6 +183,32 @@ fn thresholds_that_were_set_are_judged_at_once_and_outlive_a_restart() {
 }
 
 #[test]
+fn limits_of_a_standard_sensor_that_a_file_changes_are_kept() {
+    let now = Instant::now();
+    let mut definitions = standard();
+    let vbat = definitions.iter_mut().find(|definition| definition.name == "VBAT").unwrap();
+    let number = vbat.number;
+    let Kind::Threshold(analog) = &mut vbat.kind else { panic!("it is a voltage") };
+    analog.thresholds = analog.thresholds.with(Threshold::UpperCritical, 250);
+    let mut bmc = bmc();
+    bmc.observe_time(1_000);
+    bmc.set_sensors(now, definitions.clone());
+    let hysteresis = Hysteresis { positive: 9, negative: 9 };
+    bmc.change_sensor(now, number, |sensor| sensor.set_hysteresis(hysteresis)).unwrap();
+    let mut saved = bmc.to_saved(now);
+    for _ in 0..2 {
+        let mut again = self::bmc();
+        again.begin_with_sensors(definitions.clone());
+        again.restore(saved);
+        again.observe_time(2_000);
+        again.set_sensors(now, definitions.clone());
+        assert_eq!(again.sensors().get(number).unwrap().hysteresis(), hysteresis);
+        assert_eq!(again.sensors().changed(), 1_000, "the records are as they were");
+        saved = again.to_saved(now);
+    }
+}
+
+#[test]
 fn limits_of_a_sensor_that_is_not_there_yet_are_kept() {
     let now = Instant::now();
     let mut bmc = bmc();
