@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use bmc::{AddressSource, Ipv6Source, Lan};
@@ -37,14 +37,24 @@ impl fmt::Display for Step {
     }
 }
 
-/// The steps. With an address the kernel takes away what depends on it: other addresses of the same network,
+/// The steps, where IPMI is bound to this one address, if to one. That stays: without it nobody would reach the
+/// controller, and its next start would fail.
+///
+/// With an address the kernel takes away what depends on it: other addresses of the same network,
 /// and routes. So the old address goes first where the new one is of its network, and a default route that was
 /// there comes back afterwards.
-pub(super) fn steps(lan: &Lan) -> Vec<Step> {
+pub(super) fn steps(lan: &Lan, bound: Option<IpAddr>) -> Vec<Step> {
     let (ipv4, facts) = (&lan.ipv4, &lan.facts);
     let mut steps = Vec::new();
-    let (wanted, mask) = (ipv4.address(facts), ipv4.netmask(facts));
-    if (wanted, mask) != (facts.ip, facts.netmask) && !wanted.is_unspecified() {
+    let wanted = ipv4.address(facts);
+    // A mask of zeros is none: an address would be of a network of everything.
+    let mask = Some(ipv4.netmask(facts)).filter(|mask| !mask.is_unspecified()).unwrap_or(facts.netmask);
+    let is_another = (wanted, mask) != (facts.ip, facts.netmask) && !wanted.is_unspecified();
+    if is_another && bound == Some(facts.ip.into()) {
+        steps.push(Step::Outside("address other than the one that IPMI_ADDRESS binds IPMI to"));
+    } else if is_another && mask.is_unspecified() {
+        steps.push(Step::Outside("address without a subnet mask"));
+    } else if is_another {
         let (new, old) = (Step::Add(wanted, prefix(mask)), Step::Remove(facts.ip, prefix(facts.netmask)));
         let same_network = wanted & facts.netmask == facts.ip & facts.netmask;
         match (facts.ip.is_unspecified(), same_network) {
@@ -54,7 +64,8 @@ pub(super) fn steps(lan: &Lan) -> Vec<Step> {
         }
     }
     let router = ipv4.gateway(facts).address;
-    let is_there = steps.is_empty() && facts.gateway.is_some_and(|found| found.address == router);
+    let is_kept = steps.iter().all(|step| matches!(step, Step::Outside(_)));
+    let is_there = is_kept && facts.gateway.is_some_and(|found| found.address == router);
     if !is_there && !router.is_unspecified() {
         steps.push(Step::Route(router));
     }
@@ -68,6 +79,9 @@ pub(super) fn steps(lan: &Lan) -> Vec<Step> {
         let found = facts.ipv6_of(Ipv6Source::Static).find(|fact| fact.address == set.address);
         match (set.enabled, found) {
             (true, None) => steps.push(Step::AddV6(set.address, set.prefix)),
+            (false, Some(_)) if bound == Some(set.address.into()) => {
+                steps.push(Step::Outside("removal of the address that IPMI_ADDRESS binds IPMI to"));
+            }
             (false, Some(found)) => steps.push(Step::RemoveV6(set.address, found.prefix)),
             _ => {}
         }
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_was_not_set_takes_no_step() {
-        assert_eq!(steps(&lan()), []);
+        assert_eq!(steps(&lan(), None), []);
     }
 
     #[test]
@@ -112,9 +126,9 @@ mod tests {
         lan.ipv4.address = Some(Ipv4Addr::new(198, 51, 100, 7));
         let old = Step::Remove(Ipv4Addr::new(192, 0, 2, 5), 24);
         let route = Step::Route(Ipv4Addr::new(192, 0, 2, 1));
-        assert_eq!(steps(&lan), [Step::Add(Ipv4Addr::new(198, 51, 100, 7), 24), old, route]);
+        assert_eq!(steps(&lan, None), [Step::Add(Ipv4Addr::new(198, 51, 100, 7), 24), old, route]);
         lan.facts.ip = Ipv4Addr::new(198, 51, 100, 7);
-        assert_eq!(steps(&lan), []);
+        assert_eq!(steps(&lan, None), []);
     }
 
     #[test]
@@ -123,13 +137,13 @@ mod tests {
         let (old, new) = (lan.facts.ip, Ipv4Addr::new(192, 0, 2, 77));
         let route = Step::Route(Ipv4Addr::new(192, 0, 2, 1));
         lan.ipv4.address = Some(new);
-        assert_eq!(steps(&lan), [Step::Remove(old, 24), Step::Add(new, 24), route]);
+        assert_eq!(steps(&lan, None), [Step::Remove(old, 24), Step::Add(new, 24), route]);
         lan.ipv4.address = None;
         lan.ipv4.netmask = Some(Ipv4Addr::new(255, 255, 0, 0));
-        assert_eq!(steps(&lan), [Step::Remove(old, 24), Step::Add(old, 16), route]);
+        assert_eq!(steps(&lan, None), [Step::Remove(old, 24), Step::Add(old, 16), route]);
         lan.facts.ip = Ipv4Addr::UNSPECIFIED;
         lan.ipv4.address = Some(new);
-        assert_eq!(steps(&lan), [Step::Add(new, 16), route]);
+        assert_eq!(steps(&lan, None), [Step::Add(new, 16), route]);
     }
 
     #[test]
@@ -142,7 +156,33 @@ mod tests {
         lan.ipv6.addresses[0] = Some(StaticAddress { enabled: false, address: there, prefix: 64 });
         let expected =
             [Step::Route(Ipv4Addr::new(192, 0, 2, 254)), Step::RemoveV6(there, 64), Step::AddV6(own, 48)];
-        assert_eq!(steps(&lan), expected);
+        assert_eq!(steps(&lan, None), expected);
+    }
+
+    #[test]
+    fn the_address_that_ipmi_is_bound_to_stays() {
+        let mut lan = lan();
+        let bound = Some(lan.facts.ip.into());
+        lan.ipv4.netmask = Some(Ipv4Addr::new(255, 255, 0, 0));
+        assert!(matches!(steps(&lan, bound)[..], [Step::Outside(_)]));
+        lan.ipv4.address = Some(Ipv4Addr::new(192, 0, 2, 77));
+        assert!(matches!(steps(&lan, bound)[..], [Step::Outside(_)]));
+        lan.ipv4 = Lan::default().ipv4;
+        let there: Ipv6Addr = "2001:db8::5".parse().unwrap();
+        lan.ipv6.addresses[0] = Some(StaticAddress { enabled: false, address: there, prefix: 64 });
+        assert!(matches!(steps(&lan, Some(there.into()))[..], [Step::Outside(_)]));
+    }
+
+    #[test]
+    fn a_mask_of_zeros_is_none() {
+        let mut lan = lan();
+        lan.ipv4.netmask = Some(Ipv4Addr::UNSPECIFIED);
+        assert_eq!(steps(&lan, None), []);
+        let new = Ipv4Addr::new(198, 51, 100, 7);
+        lan.ipv4.address = Some(new);
+        assert_eq!(steps(&lan, None).first(), Some(&Step::Add(new, 24)));
+        (lan.facts.netmask, lan.facts.ip) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED);
+        assert!(matches!(steps(&lan, None)[..], [Step::Outside(_)]));
     }
 
     #[test]
@@ -150,8 +190,8 @@ mod tests {
         let mut lan = lan();
         lan.ipv4.vlan = Some(VlanId { enabled: true, id: 7 });
         lan.ipv4.source = Some(AddressSource::Dhcp);
-        assert!(matches!(steps(&lan)[..], [Step::Outside(_), Step::Outside(_)]));
+        assert!(matches!(steps(&lan, None)[..], [Step::Outside(_), Step::Outside(_)]));
         lan.facts.vlan = Some(7);
-        assert_eq!(steps(&lan).len(), 1);
+        assert_eq!(steps(&lan, None).len(), 1);
     }
 }
