@@ -93,7 +93,7 @@ impl PefConfig {
             }
             AlertPolicy { string, .. } => self.strings.get(usize::from(*string)),
         };
-        string.map(|string| string.text.as_slice()).unwrap_or_default()
+        string.map(AlertString::as_sent).unwrap_or_default()
     }
 }
 

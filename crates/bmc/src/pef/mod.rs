@@ -97,6 +97,8 @@ pub(crate) struct SavedPef {
 pub enum ImmediateError {
     /// One is under way.
     UnderWay,
+    /// As many alerts as there can be wait for their acknowledgement.
+    Full,
     /// The destination isn't there, or has no address.
     NoDestination,
 }
@@ -225,6 +227,7 @@ impl Bmc {
             && let Some(Pending { event, record }) = self.pef.pending.pop_front()
         {
             self.pef.processed.by_bmc = record.unwrap_or_default();
+            self.unsaved = true;
             if self.pef.config.enabled {
                 let verdict = self.judge(&event);
                 self.act(now, &event, verdict);
@@ -339,6 +342,8 @@ impl Bmc {
         if self.pef.quiet_alerts.is_some_and(|end| now < end) {
             if self.pef.delayed.len() < alert::ALERTS_MAX {
                 self.pef.delayed.push((report, routes));
+            } else {
+                self.record(Event::AlertDropped);
             }
         } else if !self.pef.alerts.begin(report, routes, false, now) {
             self.record(Event::AlertDropped);
@@ -364,7 +369,7 @@ impl Bmc {
         if self.pef.alerts.begin(report, vec![Route { text, ..route }], true, now) {
             Ok(())
         } else {
-            Err(ImmediateError::UnderWay)
+            Err(ImmediateError::Full)
         }
     }
 

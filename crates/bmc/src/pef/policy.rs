@@ -93,11 +93,16 @@ pub struct AlertString {
     pub filter: u8,
     /// The string set that it is in, 7 bits.
     pub set: u8,
-    /// The string, up to [`ALERT_STRING_MAX`] bytes.
+    /// The string's blocks, up to [`ALERT_STRING_MAX`] bytes; a zero ends the string.
     pub text: Vec<u8>,
 }
 
 impl AlertString {
+    /// The string, up to the zero that ends it.
+    pub fn as_sent(&self) -> &[u8] {
+        self.text.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
     /// Whether it is the one for an alert of this filter with this string set.
     pub(crate) fn is_for(&self, filter: u8, set: u8) -> bool {
         self.set == set && (self.filter == filter || self.filter == ANY & 0x7f)

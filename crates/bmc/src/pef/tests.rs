@@ -229,3 +229,44 @@ fn more_events_than_can_wait_push_the_oldest_out() {
     }
     assert_eq!(bmc.pef.pending.len(), PENDING_MAX);
 }
+
+#[test]
+fn alerts_that_are_too_many_to_be_held_back_are_not_dropped_silently() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    let config = bmc.pef_mut();
+    (config.delays_alerts, config.alert_startup_delay) = (true, 20);
+    bmc.on_fact(now, Fact::Reset { by: crate::ResetBy::Guest });
+    let mut dropped = |count| {
+        for _ in 0..count {
+            bmc.platform_event(panicked());
+        }
+        bmc.settle(now);
+        bmc.take_events().filter(|event| *event == Event::AlertDropped).count()
+    };
+    assert_eq!(dropped(alert::ALERTS_MAX), 0);
+    assert_eq!(dropped(2), 2);
+}
+
+#[test]
+fn an_alert_for_which_there_is_no_room_is_refused_as_such() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    let destination = bmc.lan.destinations.get_mut(1).unwrap();
+    (destination.acknowledge, destination.retries) = (true, 3);
+    for _ in 0..alert::ALERTS_MAX {
+        bmc.platform_event(panicked());
+    }
+    bmc.settle(now);
+    assert_eq!(bmc.alert_immediately(now, 1, panicked(), Vec::new()), Err(ImmediateError::Full));
+}
+
+#[test]
+fn which_event_was_dealt_with_last_is_saved() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.platform_event(panicked());
+    bmc.take_unsaved();
+    bmc.settle(now);
+    assert!(bmc.pef().processed().by_bmc != 0 && bmc.take_unsaved());
+}

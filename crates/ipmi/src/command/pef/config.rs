@@ -84,7 +84,8 @@ fn apply(config: &mut PefConfig, parameter: u8, data: &[u8]) -> Result {
             for (place, byte) in text.iter_mut().skip(start).zip(part) {
                 *place = *byte;
             }
-            text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(ALERT_STRING_MAX));
+            // Blocks come in any order: what ends the string is for whoever uses it.
+            text.truncate(text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
         }
         (0..=13, _) => return Err(CompletionCode::INVALID_LENGTH),
         _ => return Err(UNSUPPORTED),
@@ -234,7 +235,16 @@ mod tests {
         assert_eq!(bench.pef(13, 8, 1), [&[8, 1][..], b"0123456789abcdef"].concat());
         assert_eq!(bench.pef(13, 8, 2), [&[8, 2][..], b"ghi", &[0; 13]].concat());
         bench.set_pef(&[13, 8, 1, b'x', 0]);
-        assert_eq!(bench.bmc.pef().config().strings[8].text, b"x");
+        assert_eq!(bench.bmc.pef().config().strings[8].as_sent(), b"x");
+    }
+
+    #[test]
+    fn blocks_of_an_alert_string_come_in_any_order() {
+        let mut bench = Bench::new();
+        bench.set_pef(&[&[13, 8, 2][..], b"ghi\0"].concat());
+        bench.set_pef(&[&[13, 8, 1][..], b"0123456789abcdef"].concat());
+        assert_eq!(bench.pef(13, 8, 2), [&[8, 2][..], b"ghi", &[0; 13]].concat());
+        assert_eq!(bench.bmc.pef().config().strings[8].as_sent(), b"0123456789abcdefghi");
     }
 
     #[test]

@@ -108,11 +108,12 @@ pub(super) fn alert_immediate(context: &mut Context<'_>, data: &[u8], reply: &mu
     } else {
         let strings = &context.bmc.pef().config().strings;
         let string = strings.get(usize::from(string & 0x7f)).ok_or(CompletionCode::OUT_OF_RANGE)?;
-        string.text.clone()
+        string.as_sent().to_vec()
     };
     match context.bmc.alert_immediately(context.now, destination & 0x0f, event, text) {
         Ok(()) => Ok(()),
         Err(ImmediateError::UnderWay) => Err(UNDER_WAY),
+        Err(ImmediateError::Full) => Err(CompletionCode::NODE_BUSY),
         Err(ImmediateError::NoDestination) => Err(CompletionCode::INVALID_FIELD),
     }
 }
