@@ -397,6 +397,21 @@ mod tests {
     }
 
     #[test]
+    fn an_internal_use_area_at_the_end_leaves_room() {
+        let mut fru = Fru::of(&identity());
+        // The free room begins here: the header, its checksum, and the area.
+        let mut header: [u8; 8] = *fru.bytes().first_chunk().unwrap();
+        let used = fru.bytes().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        header[1] = u8::try_from(used.div_ceil(8)).unwrap();
+        header[7] = header[..7].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)).wrapping_neg();
+        assert!(fru.write(0, &header) && fru.write(usize::from(header[1]) * 8, &[1, 0, 7]));
+        fru.set_asset_tag(b"a longer asset tag than there was").unwrap();
+        assert_eq!(fru.asset_tag().unwrap(), b"a longer asset tag than there was");
+        let internal = Inventory::parse(fru.bytes()).unwrap().internal.unwrap();
+        assert_eq!(internal, [1, 0, 7, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
     fn an_asset_tag_is_read_where_it_is_plain_text() {
         let tag = |encoding, bytes: &[u8]| {
             let mut fru = Fru::of(&identity());

@@ -238,12 +238,14 @@ impl Inventory {
         };
         Ok(Self {
             internal: from(internal, "internal use area")?.map(|rest| {
-                // It says nowhere how long it is: up to the next area, or to the end.
+                // It says nowhere how long it is: up to the next area, or to the last byte that is used. What
+                // follows that is room for other areas to grow.
+                let used = rest.iter().rposition(|byte| *byte != 0).map_or(UNIT, |last| last + 1);
                 let end = [chassis, board, product, records]
                     .into_iter()
                     .filter(|other| *other > internal)
                     .min()
-                    .map_or(rest.len(), |next| usize::from(next - internal) * UNIT);
+                    .map_or(used.max(UNIT), |next| usize::from(next - internal) * UNIT);
                 rest.get(..end).unwrap_or(rest).to_vec()
             }),
             chassis: info(chassis, CHASSIS, CHASSIS_HEAD)?,
@@ -402,11 +404,12 @@ mod tests {
             let bytes = inventory.encode(4096).unwrap();
             prop_assert_eq!(sum(&bytes[..UNIT]), 0);
             let parsed = Inventory::parse(&bytes).unwrap();
-            // After an internal use area with nothing behind it, the rest of the device is its own.
+            // An internal use area with nothing behind it ends with the last byte that is used.
             if inventory.chassis.is_none() && inventory.board.is_none() && inventory.product.is_none()
-                && inventory.records.is_none() && inventory.internal.is_some()
+                && inventory.records.is_none()
+                && let Some(internal) = &mut inventory.internal
             {
-                inventory.internal = Some(bytes[UNIT..].to_vec());
+                internal.truncate(internal.iter().rposition(|byte| *byte != 0).map_or(UNIT, |last| last + 1).max(UNIT));
             }
             prop_assert_eq!(parsed, inventory);
         }

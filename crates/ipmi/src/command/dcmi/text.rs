@@ -32,10 +32,12 @@ fn with_part(mut text: Vec<u8>, room: usize, data: &[u8]) -> Result<Vec<u8>> {
     if part.len() > PART_MAX || start + part.len() > room {
         return Err(CompletionCode::OUT_OF_RANGE);
     }
-    text.resize(start, 0);
-    text.extend(part);
-    while text.last() == Some(&0) {
-        text.pop();
+    text.truncate(start);
+    let said = part.iter().rposition(|byte| *byte != 0).and_then(|last| part.get(..=last));
+    if let Some(said) = said {
+        // Blanks at the end of the part before did not count as long as they were the end of the text.
+        text.resize(start, b' ');
+        text.extend(said);
     }
     Ok(text)
 }
@@ -118,6 +120,14 @@ mod tests {
         assert_eq!(bench.bmc.shown_identity().labels.asset_tag, "0123456789abcdefgh");
         assert_eq!(bench.ok(GROUP_EXTENSION, 0x08, &[0xdc, 1, 1, b'x']), [0xdc, 2], "what follows goes");
         assert_eq!(bench.ok(GROUP_EXTENSION, 0x06, &[0xdc, 0, 16]), [0xdc, 2, b'0', b'x']);
+    }
+
+    #[test]
+    fn a_blank_at_the_end_of_a_part_stays_one() {
+        let mut bench = Bench::new();
+        bench.ok(GROUP_EXTENSION, 0x08, &[&[0xdc, 0, 16][..], b"Rack 12 Unit 07 "].concat());
+        bench.ok(GROUP_EXTENSION, 0x08, &[&[0xdc, 16, 6][..], b"Bottom"].concat());
+        assert_eq!(bench.bmc.shown_identity().labels.asset_tag, "Rack 12 Unit 07 Bottom");
     }
 
     #[test]
