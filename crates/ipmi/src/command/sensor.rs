@@ -204,6 +204,11 @@ pub(super) fn set_reading(context: &mut Context<'_>, data: &[u8], _: &mut Reply)
     let given = rest.first().copied();
     let (bits, _) = masks(rest.get(1..).unwrap_or_default());
     let old = sensor.states().unwrap_or(0);
+    if let Kind::Discrete(discrete) = &sensor.definition().kind
+        && bits & !discrete.possible != 0
+    {
+        return Err(CompletionCode::INVALID_FIELD);
+    }
     let reading = match (&sensor.definition().kind, write_reading, assertion) {
         (_, 0, 0) => return Ok(()),
         (Kind::Threshold(_), 1, 0) => Reading::Raw(given.ok_or(CompletionCode::INVALID_LENGTH)?),
@@ -289,6 +294,15 @@ mod tests {
         );
         assert_eq!(bench.code(SENSOR_EVENT, 0x26, &[USAGE, 0, 0, 0, 0, 0, 0, 0]), 0xcd);
         assert_eq!(bench.code(SENSOR_EVENT, 0x27, &[PSU]), 0xcd);
+    }
+
+    #[test]
+    fn states_that_a_sensor_cannot_have_are_refused() {
+        let mut bench = on();
+        assert_eq!(bench.code(SENSOR_EVENT, 0x30, &[PSU, 0x10, 0, 0x00, 0x40]), 0xcc);
+        assert_eq!(bench.ok(SENSOR_EVENT, 0x2d, &[PSU]), [0, 0xc0, 0x01, 0x80]);
+        bench.ok(SENSOR_EVENT, 0x30, &[PSU, 0x10, 0, 0x02, 0x00]);
+        assert_eq!(bench.ok(SENSOR_EVENT, 0x2d, &[PSU]), [0, 0xc0, 0x02, 0x80]);
     }
 
     #[test]
