@@ -262,7 +262,7 @@ fn a_guest_that_forgets_its_watchdog_is_warned_and_reset() {
     machine.wait_log("reset requested by the watchdog timer", BOOT);
     // Linux was interrupted before, looked why, and took note of it.
     let log = machine.log();
-    let (_, warned) = log.split_once("type 23h: state 8 asserted").unwrap();
+    let (_, warned) = log.split_once("Watchdog: timer interrupt").unwrap();
     let (between, _) = warned.split_once("reset requested by the watchdog timer").unwrap();
     assert!(between.contains("in band: Get Message Flags"), "{between}");
     assert!(between.contains("in band: Clear Message Flags"), "{between}");
