@@ -30,12 +30,12 @@ fn interrupts(machine: &Machine) -> u64 {
 
 #[track_caller]
 fn interrupts_and_does_not_poll(machine: &Machine) {
-    const COMMANDS: u64 = 50;
+    // An answer that comes at once is taken without one, so on a fast machine few commands wait for theirs.
     let before = interrupts(machine);
-    machine.guest_says(&many(COMMANDS)).ok();
-    let more = interrupts(machine) - before;
-    // An answer that comes at once is taken without one.
-    assert!(more > COMMANDS / 2, "{more} interrupts for {COMMANDS} commands");
+    wait_for("an interrupt of the guest's interface", BOOT, || {
+        machine.guest_says(&many(50)).ok();
+        (interrupts(machine) > before).then_some(())
+    });
     machine.guest_says("ps | grep '[k]ipmi'").failed();
 }
 
