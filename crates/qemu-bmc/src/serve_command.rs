@@ -46,6 +46,11 @@ async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Resu
     controller.with(|bmc| bmc.has_console = false);
     if inband.is_exposed() {
         warn!("{inband} can be reached from other hosts: whoever connects is the guest, and has its rights");
+    } else if inband.is_everybodys() && plan.controller.guest_trusted {
+        warn!(
+            "{inband} can be reached by every user of this host: whoever connects is the guest, and may change \
+             the BMC's users; use unix:PATH, or VM_IPMI_TRUST=restricted"
+        );
     }
     let listener = Listener::bind(&inband).with_context(|| format!("listen on {inband} for the guest"))?;
 
@@ -67,7 +72,7 @@ async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Resu
     services.open(|closing| door.serve(closing));
     let hand = Hand { link: link_out, actions };
     let door = ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi), Arc::clone(&controller));
-    services.open(|closing| door.with_hand(hand).listen(listener, closing));
+    services.open(|closing| door.with_hand(hand).listen(listener, was_on, closing));
     info!(
         "qemu-bmc {}: IPMI on udp {}, in band on {inband}",
         env!("CARGO_PKG_VERSION"),

@@ -18,8 +18,10 @@
 //!   error, but not always: it takes the number of that answer from the bytes that it sent, where some
 //!   numbers are escaped, and it forgets a request that it was about to write. The guest's registers then
 //!   wait for that one number for ever, over resets too. So [`Server::connect`] gives an answer of every
-//!   number, the highest first: exactly one fits. Registers that wait for none are in a state that drivers
-//!   leave by the "abort" that they have for it (§9.12), or don't see.
+//!   number, the highest first: exactly one fits, for the registers wait for the next higher number then. Only
+//!   where they wait for 255 they take 0 as well, the last, since there is no order in which no number comes
+//!   after the one before it. Registers that wait for none are in a state that drivers leave by the "abort"
+//!   that they have for it (§9.12), or don't see.
 //! * **A frame can be cut off** by that, too, and QEMU keeps its beginning. The first byte of the next
 //!   connection ends it, for with another end it could be an order.
 //! * **Every request is answered**, even one that is too long: QEMU would wait for four seconds.
@@ -145,6 +147,15 @@ impl Server {
             self.out.extend((0..=u8::MAX).rev().map(answer_to_nothing));
         }
         self.refresh(bmc);
+    }
+
+    /// Whether these first bytes of a connection say what the machine speaks, or what it can do. QEMU says both
+    /// by itself as soon as it is connected.
+    pub fn introduces(said: &[u8]) -> bool {
+        let mut decoder = Decoder::default();
+        said.iter().any(|byte| {
+            matches!(decoder.push(*byte), Some(Frame::Notice(Notice::Version(_) | Notice::Capabilities(_))))
+        })
     }
 
     /// What the machine can do, as far as it has said.

@@ -37,6 +37,15 @@ impl Bench {
 const GET_DEVICE_ID: [u8; 5] = [0x00, 0x18, 0x01, 0xe7, 0xa0];
 
 #[test]
+fn a_machine_introduces_itself_by_its_version_or_what_it_can_do() {
+    assert!(Server::introduces(&[0xff, 0x01, 0xa1]));
+    assert!(Server::introduces(&[0x08, 0x3f, 0xa1]));
+    for said in [&[][..], &[0xff, 0x01], &[0x09, 0xa1], &GET_DEVICE_ID, b"GET / HTTP/1.1\r\n\r\n"] {
+        assert!(!Server::introduces(said), "{said:02x?}");
+    }
+}
+
+#[test]
 fn a_connection_begins_with_the_version_and_the_whole_state() {
     let mut bench = Bench::unconnected(true);
     bench.server.connect(false, &bench.bmc);

@@ -358,7 +358,8 @@ impl Machine {
 
     async fn ask_to_shut_down(&mut self) -> Option<()> {
         self.order(&SystemPowerdown, Action::GracefulShutdown).await?;
-        self.ending = Some(StopReason::Guest);
+        // A monitor will tell how the machine ends. Without one, its end is what was asked for.
+        self.ending = self.monitor.is_none().then_some(StopReason::Guest);
         self.soft = self.driver.times.soft_shutdown.map(|limit| Instant::now() + limit);
         Some(())
     }

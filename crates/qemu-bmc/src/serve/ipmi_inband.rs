@@ -15,19 +15,24 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use bmc::HostPower;
 use ipmi::inband::{Action, Capabilities, Config, Server};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::UnixStream,
     sync::{mpsc, oneshot, watch},
+    task::JoinSet,
     time,
 };
 
-use super::inband_listener::{Listener, Stream};
+use super::inband_listener::{Introduced, Listener, Stream};
 use crate::controller::Controller;
 
 /// More than any frame has.
@@ -38,9 +43,6 @@ const IDLE: Duration = Duration::from_millis(5);
 
 /// How long requests are still answered at the end, where one follows the other.
 const LAST_REQUESTS: Duration = Duration::from_millis(50);
-
-/// How long to wait after a connection that failed.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long QEMU has to hang up in its turn. A close that doesn't wait for it can lose what was written.
 const HANG_UP: Duration = Duration::from_millis(200);
@@ -90,7 +92,7 @@ impl Door {
                 _ = &mut closing => return,
             };
             tracing::debug!("the guest's interface to its BMC is connected");
-            match self.converse(stream, resumed, &mut closing).await {
+            match self.converse(stream, &[], resumed, &mut closing).await {
                 Ok(Ended::ByMachine) => {}
                 Ok(Ended::Closed) => return,
                 Err(error) => tracing::debug!("the guest's interface to its BMC: {error}"),
@@ -98,40 +100,54 @@ impl Door {
         }
     }
 
-    /// Serves one machine after the other that connects by itself, until told to close.
-    pub(crate) async fn listen(mut self, listener: Listener, mut closing: oneshot::Receiver<()>) {
+    /// Serves one machine after the other that connects by itself, until told to close. `was_on`: the first may
+    /// have had a connection before this program ran.
+    pub(crate) async fn listen(
+        mut self,
+        listener: Listener,
+        mut was_on: bool,
+        mut closing: oneshot::Receiver<()>,
+    ) {
+        let (waiting_room, mut machines) = mpsc::channel(1);
+        let mut welcome = JoinSet::new();
+        let served = Arc::new(AtomicBool::new(false));
+        welcome.spawn(listener.welcome(waiting_room, Arc::clone(&served)));
         loop {
-            let stream = tokio::select! {
-                stream = listener.accept() => stream,
+            let mut machine = tokio::select! {
+                Some(machine) = machines.recv() => machine,
                 _ = &mut closing => return,
             };
-            let served = match stream {
-                Ok(Stream::Tcp(stream)) => self.converse(stream, true, &mut closing).await,
-                Ok(Stream::Unix(stream)) => self.converse(stream, true, &mut closing).await,
-                Err(error) => Err(error),
+            if !machine.is_there() {
+                continue;
+            }
+            let Introduced { stream, said } = machine;
+            let is_on = self.controller.with(|bmc| bmc.host_power() == HostPower::On);
+            let resumed = std::mem::take(&mut was_on) || is_on;
+            served.store(true, Ordering::Relaxed);
+            let ended = match stream {
+                Stream::Tcp(stream) => self.converse(stream, &said, resumed, &mut closing).await,
+                Stream::Unix(stream) => self.converse(stream, &said, resumed, &mut closing).await,
             };
+            served.store(false, Ordering::Relaxed);
             if let Some(hand) = &self.hand {
                 hand.link.send_replace(None);
             }
-            match served {
+            match ended {
                 Ok(Ended::ByMachine) => {}
                 Ok(Ended::Closed) => return,
-                Err(error) => {
-                    tracing::warn!("the guest's interface to its BMC: {error}");
-                    // Such as too many open files: trying again at once would not help.
-                    time::sleep(ACCEPT_AGAIN).await;
-                }
+                Err(error) => tracing::warn!("the guest's interface to its BMC: {error}"),
             }
         }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end, which has said this much already.
     ///
     /// # Errors
     /// Those of the stream. That QEMU ended is none.
     pub(crate) async fn converse(
         &mut self,
         stream: impl AsyncRead + AsyncWrite,
+        said: &[u8],
         resumed: bool,
         closing: &mut oneshot::Receiver<()>,
     ) -> io::Result<Ended> {
@@ -142,6 +158,7 @@ impl Door {
         let mut sent = 0;
         let Self { server, controller, hand } = self;
         controller.with(|bmc| server.connect(resumed, bmc));
+        receive(server, controller, said);
         if let Some(hand) = hand {
             // What was meant for a machine that is gone.
             while hand.actions.try_recv().is_ok() {}
