@@ -35,9 +35,9 @@ use crate::{
     config::{ControllerPlan, Plan},
     configured,
     controller::Controller,
+    lan::LanPort,
     logging,
     machine::{End, Stop},
-    network::Network,
     os::life::Life,
     sensors_file,
     serve::{alerts, control},
@@ -182,9 +182,9 @@ impl Services {
     /// follows the sensors file.
     pub(crate) fn start(plan: &Plan, controller: &Arc<Controller>, bound: &[SocketAddr]) -> Self {
         let mut services = Self::default();
-        let mut network = Network::new(bound.to_vec(), &plan.lan);
-        network.look(controller);
-        services.spawn(network.keep_facts(Arc::clone(controller)));
+        let mut lan_port = LanPort::new(bound.to_vec(), &plan.lan);
+        lan_port.look(controller);
+        services.spawn(lan_port.keep_facts(Arc::clone(controller)));
         services.spawn(Arc::clone(controller).keep_time());
         services.spawn(Arc::clone(controller).keep_saved());
         services.spawn(alerts::Sender::new(controller, &plan.lan).run());

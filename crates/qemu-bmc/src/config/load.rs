@@ -4,7 +4,7 @@
 //! a function here first takes all that it needs, as options, and only then puts its part together with `?`.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     ffi::OsString,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 use super::{
     ConfigErrors,
     host::{Host, PathKind},
+    nics::*,
     plan::*,
     reader::{Findings, Reader},
     said::{Said, Texts},
@@ -117,7 +118,7 @@ impl Reader<'_> {
         let firmware = self.get(&settings::VM_BOOT_MODE);
         let menu_timeout = self.get(&settings::VM_BOOT_MENU_TIMEOUT);
         let ipmi = self.get(&settings::VM_IPMI);
-        let networks = self.networks();
+        let nics = self.nics();
         let kvm = self.get(&settings::ENABLE_KVM);
         let qemu_binary = self.get(&settings::QEMU_BINARY);
         let extra_args = self.get(&settings::QEMU_EXTRA_ARGS);
@@ -136,7 +137,7 @@ impl Reader<'_> {
             menu_timeout: menu_timeout?,
             ipmi: ipmi?,
             kvm: kvm?,
-            networks: networks?,
+            nics: nics?,
             extra_args: extra_args?,
             power_on_at_start: power_on_at_start?,
             identity: IdentityPlan { uuid: uuid?, serial: serial?, name, labels: labels? },
@@ -185,7 +186,7 @@ impl Reader<'_> {
         None
     }
 
-    fn networks(&mut self) -> Option<Networks> {
+    fn nics(&mut self) -> Option<NicsPlan> {
         let networks = self.get(&settings::VM_NETWORKS)?;
         let interfaces = match &networks {
             Networks::Auto => guest_interfaces(&self.host.interfaces()),
@@ -198,7 +199,18 @@ impl Reader<'_> {
                 interfaces.join(", ")
             ));
         }
-        Some(networks)
+        Some(NicsPlan {
+            networks,
+            expected_links: None,
+            wait: Duration::from_secs(30),
+            modes: Modes { usual: Mode::Redirect, by_interface: BTreeMap::new() },
+            fallback: Fallback::User,
+            model: "virtio-net-pci".into(),
+            macs: Macs::default(),
+            forwards: Vec::new(),
+            management: false,
+            boot_nic: None,
+        })
     }
 
     fn controller(&mut self, more_users: &[Texts]) -> Option<ControllerPlan> {

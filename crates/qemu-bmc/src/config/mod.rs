@@ -18,6 +18,7 @@ mod file;
 mod host;
 mod load;
 mod nearest;
+mod nics;
 mod plan;
 mod reader;
 mod said;
@@ -29,6 +30,7 @@ use std::fmt;
 
 pub(crate) use host::ThisHost;
 pub(crate) use load::control_socket;
+pub(crate) use nics::*;
 pub(crate) use plan::*;
 pub(crate) use value::quoted;
 

@@ -9,6 +9,8 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
+use super::NicsPlan;
+
 /// Everything that was decided before anything was started.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -59,9 +61,9 @@ pub(crate) struct MachinePlan {
     pub(crate) menu_timeout: Option<Duration>,
     /// Whether to try KVM.
     pub(crate) kvm: bool,
-    /// Which of the container's interfaces are the guest's.
+    /// The guest's NICs.
     #[cfg_attr(not(test), expect(dead_code, reason = "the guest gets no NIC yet"))]
-    pub(crate) networks: Networks,
+    pub(crate) nics: NicsPlan,
     /// Arguments to add to QEMU's command line, each as QEMU is to see it.
     pub(crate) extra_args: Vec<String>,
     /// Whether the guest starts with the program.
@@ -123,17 +125,6 @@ pub(crate) enum SystemInterface {
     PciBt,
     /// SMBus.
     Ssif,
-}
-
-/// Which of the container's interfaces are the guest's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Networks {
-    /// Every ethN with N ≥ 2, in numeric order.
-    Auto,
-    /// None: the guest has no NIC.
-    None,
-    /// These, in this order. They may appear after the program starts.
-    Named(Vec<String>),
 }
 
 /// Who the machine is, as far as somebody said. What nobody said is derived from the name and then kept.

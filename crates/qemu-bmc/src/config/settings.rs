@@ -9,7 +9,8 @@ use bmc::{KgKey, Password, Secret, SelFull};
 use uuid::Uuid;
 
 use super::{
-    plan::{BootOrder, ConsoleLog, Cpus, Firmware, LanConfig, Networks, SoftTimeoutAction, SystemInterface},
+    nics::Networks,
+    plan::{BootOrder, ConsoleLog, Cpus, Firmware, LanConfig, SoftTimeoutAction, SystemInterface},
     value::{self, Parsed},
 };
 

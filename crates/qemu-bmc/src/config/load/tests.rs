@@ -86,7 +86,7 @@ fn nothing_said_is_the_image_as_users_know_it() {
     assert_eq!(plan.machine.boot.sources(), [BootSource::Disk]);
     assert_eq!(plan.machine.firmware, Firmware::Bios);
     assert_eq!(plan.machine.menu_timeout, None);
-    assert_eq!(plan.machine.networks, Networks::Auto);
+    assert_eq!(plan.machine.nics.networks, Networks::Auto);
     assert_eq!(plan.machine.identity.name, "node1");
     assert!(plan.machine.kvm && plan.machine.power_on_at_start);
 

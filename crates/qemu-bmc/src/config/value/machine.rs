@@ -107,30 +107,6 @@ pub(in crate::config) fn menu_timeout(text: &str) -> Parsed<Option<Duration>> {
     Ok((ms != 0).then(|| Duration::from_millis(ms.into())))
 }
 
-/// Network interfaces by name, `auto` or `none`.
-pub(in crate::config) fn networks(text: &str) -> Parsed<Networks> {
-    match text {
-        "auto" => return Ok(Networks::Auto),
-        "none" => return Ok(Networks::None),
-        _ => {}
-    }
-    let mut names = Vec::new();
-    for name in text.split(',').map(str::trim) {
-        // What the kernel takes (dev_valid_name): IFNAMSIZ counts the final zero.
-        let valid = (1..16).contains(&name.len())
-            && !matches!(name, "." | "..")
-            && !name.contains(|char: char| char.is_whitespace() || "/:\0".contains(char));
-        if !valid {
-            return Err(Refused::Form);
-        }
-        if names.iter().any(|other| other == name) {
-            return because(format!("{name} is there twice"));
-        }
-        names.push(name.to_owned());
-    }
-    Ok(Networks::Named(names))
-}
-
 /// What becomes of a guest that ignores an ACPI shutdown request.
 pub(in crate::config) fn soft_timeout_action(text: &str) -> Parsed<SoftTimeoutAction> {
     choice(text, &[("leave", SoftTimeoutAction::Leave), ("off", SoftTimeoutAction::Off)])
@@ -194,17 +170,6 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_have_names_that_the_kernel_takes() {
-        assert_eq!(networks("auto"), Ok(Networks::Auto));
-        assert_eq!(networks("none"), Ok(Networks::None));
-        assert_eq!(networks("eth2, eth10"), Ok(Networks::Named(vec!["eth2".into(), "eth10".into()])));
-        for text in ["eth2,", "eth 2", "a/b", "..", "eth2:1", "sixteen-letters-"] {
-            assert_eq!(networks(text), Err(Refused::Form), "{text}");
-        }
-        assert!(matches!(networks("eth2,eth2"), Err(Refused::Because(_))));
-    }
-
-    #[test]
     fn choices_are_words_in_any_case() {
         assert_eq!(firmware("UEFI"), Ok(Firmware::Uefi));
         assert_eq!(firmware("efi"), Err(Refused::Form));
@@ -215,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_a_parser_panic(text in ".*", smp in "[a-z0-9=,]*") {
-            let _ = (cpus(&text), cpus(&smp), boot_order(&text), networks(&text), menu_timeout(&text));
+            let _ = (cpus(&text), cpus(&smp), boot_order(&text), menu_timeout(&text));
         }
 
         #[test]

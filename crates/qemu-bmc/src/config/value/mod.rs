@@ -6,11 +6,13 @@
 
 mod controller;
 mod machine;
+mod nics;
 mod scalar;
 mod words;
 
 pub(super) use controller::*;
 pub(super) use machine::*;
+pub(super) use nics::*;
 pub(super) use scalar::*;
 pub(crate) use words::quoted;
 pub(super) use words::words;

@@ -42,7 +42,7 @@ const RETRY_LAST: Duration = Duration::from_secs(300);
 
 /// What is looked at.
 #[derive(Debug)]
-pub(crate) struct Network {
+pub(crate) struct LanPort {
     /// The addresses that IPMI is bound to, and its port.
     bound: Vec<SocketAddr>,
     /// The port that consoles are told.
@@ -51,7 +51,7 @@ pub(crate) struct Network {
     tried: Tried,
 }
 
-impl Network {
+impl LanPort {
     pub(crate) fn new(bound: Vec<SocketAddr>, plan: &LanPlan) -> Self {
         let port = plan.advertised_port.or(bound.first().map(SocketAddr::port)).unwrap_or_default();
         Self { bound, port, config: plan.config, tried: Tried::default() }

@@ -1,0 +1,128 @@
+//! The guest's NICs, as they were asked for.
+
+#![allow(dead_code, reason = "NICs are in the making")]
+
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// What the machine's NICs are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NicsPlan {
+    /// Which of the container's interfaces are the guest's.
+    pub(crate) networks: Networks,
+    /// How many links the lab adds to the container, eth1 among them, if it says so (containerlab's `CLAB_INTFS`).
+    pub(crate) expected_links: Option<usize>,
+    /// How long to wait for interfaces that are not there yet.
+    pub(crate) wait: Duration,
+    /// How interfaces are attached.
+    pub(crate) modes: Modes,
+    /// What a NIC is attached to whose interface can't be had, because a privilege is missing, and the only NIC of
+    /// a machine for which there is no interface.
+    pub(crate) fallback: Fallback,
+    /// QEMU's name of the device: `virtio-net-pci`, `e1000e`…
+    pub(crate) model: String,
+    /// Whose address is not derived from the machine's identity.
+    pub(crate) macs: Macs,
+    /// Ports of the container that lead into the guest, by the first NIC in user mode.
+    pub(crate) forwards: Vec<Forward>,
+    /// Whether the first NIC is one for management, in user mode, that belongs to no interface.
+    pub(crate) management: bool,
+    /// The NIC that is booted from before the others.
+    pub(crate) boot_nic: Option<String>,
+}
+
+/// Which of the container's interfaces are the guest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Networks {
+    /// Every ethN with N ≥ 2, in numeric order.
+    Auto,
+    /// None: the guest has no NIC but that for management.
+    None,
+    /// These, in this order. They may appear after the program starts.
+    Named(Vec<String>),
+}
+
+/// How an interface of the container becomes the guest's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// Every frame that comes in on one side leaves on the other (tc, mirred).
+    Redirect,
+    /// A bridge with two ports.
+    Bridge,
+    /// A macvtap device on the interface, in passthru mode.
+    Macvtap,
+    /// No interface: NAT in user space, DHCP, port forwards.
+    User,
+    /// No NIC.
+    None,
+}
+
+/// The mode of each interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Modes {
+    /// Where nothing else was said.
+    pub(crate) usual: Mode,
+    /// Where it was.
+    pub(crate) by_interface: BTreeMap<String, Mode>,
+}
+
+impl Modes {
+    /// The mode of this interface.
+    pub(crate) fn of(&self, interface: &str) -> Mode {
+        self.by_interface.get(interface).copied().unwrap_or(self.usual)
+    }
+}
+
+/// What to do where an interface can't be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallback {
+    /// A NIC in user mode.
+    User,
+    /// No NIC.
+    None,
+}
+
+/// Addresses that somebody chose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Macs {
+    /// The one to which an interface's number is added: eth2 has this plus 2.
+    pub(crate) base: Option<Mac>,
+    /// Those of single interfaces, by name.
+    pub(crate) by_interface: BTreeMap<String, Mac>,
+}
+
+/// The hardware address of a NIC: unicast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mac(pub(crate) [u8; 6]);
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = super::value::Refused;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        super::value::mac(text)
+    }
+}
+
+/// A port of the container that leads into the guest (QEMU's `hostfwd`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Forward {
+    /// TCP, else UDP.
+    pub(crate) tcp: bool,
+    /// Where the container listens; all addresses if none is named.
+    pub(crate) address: Option<Ipv4Addr>,
+    /// On which port.
+    pub(crate) port: u16,
+    /// The guest's address, its own DHCP lease if none is named.
+    pub(crate) guest_address: Option<Ipv4Addr>,
+    /// The guest's port.
+    pub(crate) guest_port: u16,
+}
