@@ -29,7 +29,7 @@ lint: ## Formatting, clippy and cargo deny only
 	@scripts/test lint
 
 guest: ## The demonstration and test guest, in target/guest
-	@scripts/prepare guest
+	@scripts/prepare build guest
 	@tests/guest/build
 
 image: ## The container image, qemu-bmc:latest
