@@ -14,6 +14,7 @@
     clippy::print_stderr
 )]
 
+pub mod lab;
 pub mod qemu;
 pub mod terminal;
 
@@ -152,6 +153,8 @@ pub struct Setup {
     pub environment: BTreeMap<String, String>,
     pub folder: tempfile::TempDir,
     pub address: Ipv4Addr,
+    /// The network namespace that it is in, if not in the test's own.
+    pub namespace: Option<String>,
 }
 
 impl Setup {
@@ -159,7 +162,7 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
         let address = own_address();
-        let mut setup = Self { environment: BTreeMap::new(), folder, address };
+        let mut setup = Self { environment: BTreeMap::new(), folder, address, namespace: None };
         let path = |name: &str| setup.folder.path().join(name).display().to_string();
         let settings = [
             ("RUN_DIR", path("run")),
@@ -206,9 +209,17 @@ impl Setup {
         self.with("VM_CDROM", cd.display())
     }
 
+    /// The beginning of the command line of a program that runs where this machine does.
+    pub fn beside(&self, program: &str) -> Command {
+        let Some(namespace) = &self.namespace else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, program]);
+        command
+    }
+
     /// The program with this machine's environment and nothing else.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = self.beside(PROGRAM);
         command.args(arguments).env_clear().envs(&self.environment);
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command
@@ -361,7 +372,7 @@ impl Machine {
 
     /// The beginning of an ipmitool command line: interface, address, user, password.
     pub fn ipmitool_command(&self) -> Command {
-        let mut command = Command::new("ipmitool");
+        let mut command = self.setup.beside("ipmitool");
         command.args(["-I", "lanplus", "-H", &self.setup.address.to_string(), "-p", "6230"]);
         command.args(["-U", "admin", "-P", "password"]);
         command
@@ -374,7 +385,7 @@ impl Machine {
 
     /// A FreeIPMI tool with no workaround flag.
     pub fn freeipmi(&self, tool: &str, arguments: &[&str]) -> Said {
-        let mut command = Command::new(tool);
+        let mut command = self.setup.beside(tool);
         command.args(["-D", "LAN_2_0", "-h", &format!("{}:6230", self.setup.address)]);
         command.args(["-u", "admin", "-p", "password"]);
         if CACHES_RECORDS.contains(&tool) {
@@ -386,7 +397,7 @@ impl Machine {
 
     /// A Python program with pyghmi and friends, which gets the machine's address as its first argument.
     pub fn python(&self, program: &str) -> Said {
-        let mut command = Command::new("python3");
+        let mut command = self.setup.beside("python3");
         command.args(["-c", program, &self.setup.address.to_string()]);
         run(&mut command, Duration::from_secs(60))
     }
