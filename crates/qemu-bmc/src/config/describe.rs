@@ -12,6 +12,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Effective {
     pub(super) row: &'static Row,
+    /// Its name: the variable.
+    pub(super) name: String,
     pub(super) text: String,
     pub(super) origin: Origin,
 }
@@ -21,10 +23,10 @@ impl Plan {
     pub(crate) fn describe(&self) -> String {
         let shown: Vec<_> = ROWS
             .iter()
-            .filter_map(|row| self.settings.iter().find(|effective| std::ptr::eq(effective.row, *row)))
+            .flat_map(|row| self.settings.iter().filter(|effective| std::ptr::eq(effective.row, *row)))
             .map(|effective| {
                 let text = if effective.text.is_empty() { "-" } else { &effective.text };
-                (effective.row.variable, text, effective.origin.to_string())
+                (effective.name.as_str(), text, effective.origin.to_string())
             })
             .collect();
         let name_width = shown.iter().map(|(name, ..)| name.len()).max().unwrap_or_default();

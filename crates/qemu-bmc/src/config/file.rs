@@ -14,13 +14,22 @@ use super::{
 /// The table of users, the one that is there more than once.
 const USERS: &str = "user";
 
+/// A setting's text.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) row: &'static Row,
+    /// Which it is, of a family.
+    pub(super) member: Option<String>,
+    pub(super) text: Zeroizing<String>,
+}
+
 /// What a file says.
 #[derive(Default)]
 pub(super) struct File {
-    /// Each setting that it has, with its text.
-    pub(super) settings: Vec<(&'static Row, Zeroizing<String>)>,
+    /// Each setting that it has.
+    pub(super) settings: Vec<Item>,
     /// The same for each `[[user]]`.
-    pub(super) users: Vec<Vec<(&'static Row, Zeroizing<String>)>>,
+    pub(super) users: Vec<Vec<Item>>,
     /// What is wrong with it, one sentence each, without secrets.
     pub(super) problems: Vec<String>,
 }
@@ -78,7 +87,7 @@ fn read_rows(
     prefix: &str,
     rows: &'static [&'static Row],
     problems: &mut Vec<String>,
-) -> Vec<(&'static Row, Zeroizing<String>)> {
+) -> Vec<Item> {
     let keys = || rows.iter().filter_map(|row| row.key.strip_prefix(prefix)).filter(|key| !key.is_empty());
     let is_table =
         |key: &str| keys().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
@@ -87,10 +96,11 @@ fn read_rows(
     let mut pending: Vec<(String, Value)> = table.into_iter().collect();
     pending.reverse();
     while let Some((key, value)) = pending.pop() {
-        let row = rows.iter().find(|row| !key.is_empty() && row.key.strip_prefix(prefix) == Some(&key));
-        match (row, value) {
-            (Some(row), value) => match text(row, value) {
-                Ok(text) => found.push((*row, text)),
+        let single = rows.iter().find(|row| !key.is_empty() && row.key.strip_prefix(prefix) == Some(&key));
+        let of_family = || rows.iter().find_map(|row| Some((*row, Some(row.member_by_key(&key)?))));
+        match (single.map(|row| (*row, None)).or_else(of_family), value) {
+            (Some((row, member)), value) => match text(row, value) {
+                Ok(text) => found.push(Item { row, member: member.map(str::to_owned), text }),
                 Err(why) => problems.push(format!("{key}: {why}; takes {}", row.takes)),
             },
             (None, Value::Table(inner)) if is_table(&key) => {
@@ -143,10 +153,14 @@ mod tests {
 
     use super::*;
 
-    fn settings(text: &str) -> Vec<(&'static str, String)> {
+    fn settings(text: &str) -> Vec<(String, String)> {
         let file = File::parse(text.as_bytes());
         assert_eq!(file.problems, <[String; 0]>::default());
-        file.settings.into_iter().map(|(row, text)| (row.key, text.to_string())).collect()
+        let key = |item: &Item| match (&item.member, item.row.family()) {
+            (Some(member), Some((_, family))) => format!("{family}{member}"),
+            _ => item.row.key.into(),
+        };
+        file.settings.into_iter().map(|item| (key(&item), item.text.to_string())).collect()
     }
 
     fn problems(text: &str) -> Vec<String> {
@@ -162,22 +176,25 @@ mod tests {
             cpus = "2,sockets=1"
             networks = ["eth2", "eth3"]
             qemu_extra_args = ["-name", "my guest", "it's"]
+            [machine.mac]
+            eth2 = "52:54:00:00:00:02"
+            "eth2.100" = "52:54:00:00:00:03"
             [ipmi]
             cipher_suites = [17, 3]
         "#;
         let mut found = settings(text);
         found.sort();
-        assert_eq!(
-            found,
-            [
-                ("debug", "true".into()),
-                ("ipmi.cipher_suites", "17,3".into()),
-                ("machine.cpus", "2,sockets=1".into()),
-                ("machine.memory", "4096".into()),
-                ("machine.networks", "eth2,eth3".into()),
-                ("machine.qemu_extra_args", r"-name 'my guest' 'it'\''s'".into()),
-            ]
-        );
+        let expected = [
+            ("debug", "true"),
+            ("ipmi.cipher_suites", "17,3"),
+            ("machine.cpus", "2,sockets=1"),
+            ("machine.mac.eth2", "52:54:00:00:00:02"),
+            ("machine.mac.eth2.100", "52:54:00:00:00:03"),
+            ("machine.memory", "4096"),
+            ("machine.networks", "eth2,eth3"),
+            ("machine.qemu_extra_args", r"-name 'my guest' 'it'\''s'"),
+        ];
+        assert_eq!(found, expected.map(|(key, text)| (key.to_owned(), text.to_owned())));
     }
 
     #[test]
@@ -212,6 +229,11 @@ mod tests {
             problems("[machine.memory]\nsize = 1"),
             ["machine.memory: it is a table; takes a number of MiB, or a size such as 4G"]
         );
+        assert_eq!(problems("[machine]\nmac = 'x'"), ["machine.mac is a table: write [machine.mac]"]);
+        assert_eq!(
+            problems("[machine.mac]\neth2.100 = 'x'"),
+            ["machine.mac.eth2: it is a table; takes a unicast MAC address"]
+        );
         assert_eq!(
             problems("[ipmi]\npassword = 12345678"),
             ["ipmi.password: it is not in quotes; takes 1 to 20 bytes"]
@@ -240,7 +262,7 @@ mod tests {
         let names: Vec<_> = file
             .users
             .iter()
-            .map(|user| user.iter().find(|(row, _)| row.key == "user.name").map(|(_, text)| text.as_str()))
+            .map(|user| user.iter().find(|item| item.row.key == "user.name").map(|item| item.text.as_str()))
             .collect();
         assert_eq!(names, [Some("a"), Some("b")]);
     }

@@ -3,8 +3,10 @@
 //! Every value is taken before the first missing one ends anything, so that all mistakes are found in one go:
 //! a function here first takes all that it needs, as options, and only then puts its part together with `?`.
 
+mod nics;
+
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     ffi::OsString,
     net::IpAddr,
     path::{Path, PathBuf},
@@ -16,7 +18,6 @@ use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 use super::{
     ConfigErrors,
     host::{Host, PathKind},
-    nics::*,
     plan::*,
     reader::{Findings, Reader},
     said::{Said, Texts},
@@ -90,10 +91,13 @@ impl Reader<'_> {
             let vnc = self.texts.name(&settings::VNC_PORT.row);
             self.refuse(&settings::SOL_PORT.row, &format!("this is VNC's port too ({vnc})"));
         }
+        let (machine, lan) = (machine?, lan?);
+        self.check_forwards(&machine.nics.forwards, &lan, &vnc, &console);
+        self.check_interface(&machine.nics, &lan);
         Some(Plan {
-            machine: machine?,
+            machine,
             controller: controller?,
-            lan: lan?,
+            lan,
             sensors: sensors?,
             vnc,
             console,
@@ -186,33 +190,6 @@ impl Reader<'_> {
         None
     }
 
-    fn nics(&mut self) -> Option<NicsPlan> {
-        let networks = self.get(&settings::VM_NETWORKS)?;
-        let interfaces = match &networks {
-            Networks::Auto => guest_interfaces(&self.host.interfaces()),
-            Networks::None => Vec::new(),
-            Networks::Named(names) => names.clone(),
-        };
-        if !interfaces.is_empty() {
-            self.warn(format!(
-                "network interfaces can't be handed to the guest yet: it starts without {}",
-                interfaces.join(", ")
-            ));
-        }
-        Some(NicsPlan {
-            networks,
-            expected_links: None,
-            wait: Duration::from_secs(30),
-            modes: Modes { usual: Mode::Redirect, by_interface: BTreeMap::new() },
-            fallback: Fallback::User,
-            model: "virtio-net-pci".into(),
-            macs: Macs::default(),
-            forwards: Vec::new(),
-            management: false,
-            boot_nic: None,
-        })
-    }
-
     fn controller(&mut self, more_users: &[Texts]) -> Option<ControllerPlan> {
         let name = self.get(&settings::IPMI_USER);
         let password = self.get_secret(&settings::IPMI_PASS, &settings::IPMI_PASS_FILE);
@@ -277,12 +254,17 @@ impl Reader<'_> {
 
     fn lan(&mut self) -> Option<LanPlan> {
         let addresses = self.get(&settings::IPMI_ADDRESS);
+        let interface = self.get(&settings::IPMI_INTERFACE);
+        if interface.as_ref().is_some_and(Option::is_some) {
+            self.warn("IPMI can't be bound to an interface yet: it is answered on all (IPMI_INTERFACE)");
+        }
         let port = self.get(&settings::IPMI_PORT);
         let advertised_port = self.get(&settings::IPMI_ADVERTISED_PORT);
         let trap_port = self.get(&settings::IPMI_TRAP_PORT);
         let config = self.get(&settings::LAN_CONFIG);
         Some(LanPlan {
             addresses: addresses?,
+            interface: interface?,
             port: port?,
             advertised_port: advertised_port?,
             trap_port: trap_port?,
@@ -427,19 +409,6 @@ impl Reader<'_> {
 fn host_name(host: &dyn Host) -> String {
     let label = host.name().and_then(|name| value::optional_label(&name).ok().flatten());
     label.unwrap_or_else(|| "qemu-bmc".into())
-}
-
-/// The guest's interfaces among a container's: ethN with N ≥ 2, in numeric order.
-fn guest_interfaces(all: &[String]) -> Vec<String> {
-    let mut numbers: Vec<u32> = all
-        .iter()
-        .filter_map(|name| {
-            let number = name.strip_prefix("eth")?.parse().ok()?;
-            (number >= 2 && *name == format!("eth{number}")).then_some(number)
-        })
-        .collect();
-    numbers.sort_unstable();
-    numbers.into_iter().map(|number| format!("eth{number}")).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,17 @@ pub(super) fn nearest_variable<'a>(
         .or_else(|| names.clone().find(|known| same_word(name, known) || same_word(known, name)))
 }
 
+/// The member of a family that is meant: `VM_MAC_ETH2` by `VM_MACS_ETH2`. `families` are what their variables begin
+/// with.
+pub(super) fn nearest_family<'a>(
+    name: &str,
+    families: impl Iterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    let after_word = name.rfind('_')? + 1;
+    let (first, member) = name.split_at_checked(after_word).filter(|(_, member)| !member.is_empty())?;
+    nearest(first, families, 1).map(|family| format!("{family}{member}"))
+}
+
 /// The key that is meant by one that doesn't exist, which may also be the right one in the wrong table.
 pub(super) fn nearest_key<'a>(name: &str, names: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let last_part = |key: &str| key.rsplit('.').next().map(str::to_owned);
@@ -95,6 +106,20 @@ mod tests {
             ("VM_COLOUR", None),
         ] {
             assert_eq!(nearest_variable(name, names.clone()), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_family_is_found_by_its_beginning() {
+        let families = ["VM_MAC_"].into_iter();
+        for (name, meant) in [
+            ("VM_MACS_ETH2", Some("VM_MAC_ETH2")),
+            ("VM_MAX_ETH2", Some("VM_MAC_ETH2")),
+            ("VM_MAC_", None),
+            ("VM_MTU_ETH2", None),
+            ("VM", None),
+        ] {
+            assert_eq!(nearest_family(name, families.clone()).as_deref(), meant, "{name}");
         }
     }
 

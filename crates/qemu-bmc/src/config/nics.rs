@@ -2,7 +2,13 @@
 
 #![allow(dead_code, reason = "NICs are in the making")]
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    str::FromStr,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +74,35 @@ pub(crate) struct Modes {
     pub(crate) by_interface: BTreeMap<String, Mode>,
 }
 
+/// The name of the NIC for management.
+pub(crate) const MANAGEMENT_NIC: &str = "mgmt";
+/// The name of the NIC of a machine for which there is no interface.
+pub(crate) const FALLBACK_NIC: &str = "user";
+
+impl NicsPlan {
+    /// The mode of the NIC of this name, if there can be one.
+    pub(crate) fn mode_of(&self, nic: &str) -> Option<Mode> {
+        let its_own = match &self.networks {
+            Networks::Auto => lab_number(nic).is_some(),
+            Networks::None => false,
+            Networks::Named(names) => names.iter().any(|name| name == nic),
+        };
+        match nic {
+            MANAGEMENT_NIC if self.management => Some(Mode::User),
+            FALLBACK_NIC if self.networks == Networks::Auto && self.fallback == Fallback::User => {
+                Some(Mode::User)
+            }
+            _ => Some(self.modes.of(nic)).filter(|mode| its_own && *mode != Mode::None),
+        }
+    }
+}
+
+/// The number of an interface that is the guest's unless others are named: ethN with N ≥ 2.
+pub(crate) fn lab_number(interface: &str) -> Option<u32> {
+    let number = interface.strip_prefix("eth")?.parse().ok()?;
+    (number >= 2 && interface == format!("eth{number}")).then_some(number)
+}
+
 impl Modes {
     /// The mode of this interface.
     pub(crate) fn of(&self, interface: &str) -> Mode {
@@ -93,6 +128,18 @@ pub(crate) struct Macs {
     pub(crate) by_interface: BTreeMap<String, Mac>,
 }
 
+impl Macs {
+    /// The address that was chosen for this NIC, by itself or by its number. A NIC without an interface has number 0.
+    pub(crate) fn chosen(&self, nic: &str) -> Option<Mac> {
+        let number = match nic {
+            MANAGEMENT_NIC | FALLBACK_NIC => Some(0),
+            _ => nic.get(nic.trim_end_matches(|char: char| char.is_ascii_digit()).len()..)?.parse().ok(),
+        };
+        let by_number = || self.base?.plus(number?);
+        self.by_interface.get(nic).copied().or_else(by_number)
+    }
+}
+
 /// The hardware address of a NIC: unicast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Mac(pub(crate) [u8; 6]);
@@ -112,6 +159,27 @@ impl FromStr for Mac {
     }
 }
 
+impl Mac {
+    /// How much further on this is than another address of the same owner.
+    pub(crate) fn distance(self, from: Self) -> Option<u32> {
+        let ((owner, device), (other_owner, other)) = (self.halves(), from.halves());
+        if owner == other_owner { device.checked_sub(other) } else { None }
+    }
+
+    /// The address that is so much further on, as far as the half goes that numbers single devices.
+    pub(crate) fn plus(self, number: u32) -> Option<Self> {
+        let ([a, b, c], device) = self.halves();
+        let [0, d, e, f] = device.checked_add(number)?.to_be_bytes() else { return None };
+        Some(Self([a, b, c, d, e, f]))
+    }
+
+    /// Whose the address is, and which of its devices has it.
+    fn halves(self) -> ([u8; 3], u32) {
+        let [a, b, c, d, e, f] = self.0;
+        ([a, b, c], u32::from_be_bytes([0, d, e, f]))
+    }
+}
+
 /// A port of the container that leads into the guest (QEMU's `hostfwd`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Forward {
@@ -125,4 +193,32 @@ pub(crate) struct Forward {
     pub(crate) guest_address: Option<Ipv4Addr>,
     /// The guest's port.
     pub(crate) guest_port: u16,
+}
+
+impl Forward {
+    /// As QEMU names it.
+    pub(crate) fn protocol(&self) -> &'static str {
+        if self.tcp { "tcp" } else { "udp" }
+    }
+
+    /// Whether the two listen at the same place.
+    pub(crate) fn collides(&self, tcp: bool, address: Option<IpAddr>, port: u16) -> bool {
+        let overlap = match (self.address, address) {
+            (Some(own), Some(IpAddr::V4(other))) => {
+                own == other || own.is_unspecified() || other.is_unspecified()
+            }
+            (_, Some(IpAddr::V6(_))) => false,
+            (None, _) | (_, None) => true,
+        };
+        overlap && self.tcp == tcp && self.port == port
+    }
+}
+
+/// As QEMU writes it, every part of it said.
+impl fmt::Display for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |address: Option<Ipv4Addr>| address.map(|address| address.to_string()).unwrap_or_default();
+        let (address, guest) = (text(self.address), text(self.guest_address));
+        write!(f, "{}:{address}:{}-{guest}:{}", self.protocol(), self.port, self.guest_port)
+    }
 }

@@ -62,7 +62,6 @@ pub(crate) struct MachinePlan {
     /// Whether to try KVM.
     pub(crate) kvm: bool,
     /// The guest's NICs.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the guest gets no NIC yet"))]
     pub(crate) nics: NicsPlan,
     /// Arguments to add to QEMU's command line, each as QEMU is to see it.
     pub(crate) extra_args: Vec<String>,
@@ -188,6 +187,8 @@ pub(crate) struct LanPlan {
     pub(crate) config: LanConfig,
     /// Addresses to listen on, at least one.
     pub(crate) addresses: Vec<IpAddr>,
+    /// The one interface by which it is answered, if it is to be one. It need not exist yet.
+    pub(crate) interface: Option<String>,
     /// UDP port; 0 takes a free one.
     pub(crate) port: u16,
     /// The port that SOL's activation reports, where it differs from the one that is bound.

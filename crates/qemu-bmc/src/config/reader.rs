@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{
     describe::Effective,
     host::Host,
-    said::{Origin, Texts},
+    said::{Member, Origin, Texts},
     settings::{Row, Setting},
     value::{Parsed, Refused},
 };
@@ -36,8 +36,17 @@ impl Reader<'_> {
         let row = &setting.row;
         let (text, origin) = self.texts.text(row);
         let shown = if row.secret && !text.is_empty() { "(secret)" } else { text };
-        self.findings.settings.push(Effective { row, text: shown.into(), origin });
+        self.findings.settings.push(Effective { row, name: row.variable.into(), text: shown.into(), origin });
         self.accept((setting.parse)(text), &self.texts.name(row), (!row.secret).then_some(text), row)
+    }
+
+    /// The value of one of a family, or a problem.
+    pub(super) fn get_member<T>(&mut self, setting: &'static Setting<T>, member: &Member) -> Option<T> {
+        let Member { text, origin, .. } = member;
+        let (row, text) = (&setting.row, text.as_str());
+        let shown = Effective { row, name: member.variable(), text: text.into(), origin: origin.clone() };
+        self.findings.settings.push(shown);
+        self.accept((setting.parse)(text), &member.place(), Some(text), row)
     }
 
     /// The value of a setting that can be in a file of its own instead.
@@ -100,7 +109,12 @@ impl Reader<'_> {
         let settings = &mut self.findings.settings;
         match settings.iter_mut().find(|effective| std::ptr::eq(effective.row, row)) {
             Some(effective) => text.clone_into(&mut effective.text),
-            None => settings.push(Effective { row, text: text.into(), origin: Origin::Default }),
+            None => settings.push(Effective {
+                row,
+                name: row.variable.into(),
+                text: text.into(),
+                origin: Origin::Default,
+            }),
         }
     }
 }

@@ -1,13 +1,20 @@
 //! What was said: one text per setting, and where it comes from. The environment has it over the file.
 
-use std::{collections::HashMap, ffi::OsString, fmt, io, path::Path, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
+    fmt, io,
+    path::Path,
+    sync::Arc,
+};
 
 use zeroize::Zeroizing;
 
 use super::{
-    file::File,
+    file::{File, Item},
     host::Host,
-    nearest::nearest_variable,
+    nearest::{nearest_family, nearest_variable},
     settings::{self, ROWS, Row},
 };
 
@@ -17,7 +24,7 @@ pub(super) enum Origin {
     /// Nobody said anything.
     Default,
     /// This environment variable.
-    Environment(&'static str),
+    Environment(Cow<'static, str>),
     /// This file.
     File(Arc<str>),
 }
@@ -33,10 +40,41 @@ impl fmt::Display for Origin {
     }
 }
 
+/// What was said of one of a family of settings.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    row: &'static Row,
+    /// Which it is: the end of the variable's name, or of the key.
+    pub(super) name: String,
+    pub(super) text: Zeroizing<String>,
+    pub(super) origin: Origin,
+}
+
+impl Member {
+    /// What to call it in a message.
+    pub(super) fn place(&self) -> String {
+        match (&self.origin, self.row.family()) {
+            (Origin::File(path), Some((_, key))) => format!("{path}: {key}{}", self.name),
+            _ => self.variable(),
+        }
+    }
+
+    /// Its variable, whether or not that is where it comes from.
+    pub(super) fn variable(&self) -> String {
+        match (&self.origin, self.row.family()) {
+            (Origin::Environment(variable), _) => variable.to_string(),
+            (_, Some((variable, _))) => format!("{variable}{}", self.name.to_ascii_uppercase()),
+            (_, None) => self.row.variable.into(),
+        }
+    }
+}
+
 /// Some settings' texts, by key.
 #[derive(Default)]
 pub(super) struct Texts {
     said: HashMap<&'static str, (Zeroizing<String>, Origin)>,
+    /// Those of families: the file's in its order, then the environment's by name.
+    members: Vec<Member>,
     /// The file and the user that these are about, if they are a user's.
     user: Option<String>,
 }
@@ -54,16 +92,23 @@ impl Texts {
     pub(super) fn name(&self, row: &'static Row) -> String {
         match (&self.user, self.text(row).1) {
             (Some(user), _) => format!("{user}: {}", row.key.strip_prefix("user.").unwrap_or(row.key)),
-            (None, Origin::Environment(variable)) => variable.into(),
+            (None, Origin::Environment(variable)) => variable.into_owned(),
             (None, Origin::File(path)) => format!("{path}: {}", row.key),
             (None, Origin::Default) => row.variable.into(),
         }
     }
 
+    /// What was said of this family's settings.
+    pub(super) fn members(&self, row: &'static Row) -> Vec<Member> {
+        self.members.iter().filter(|member| std::ptr::eq(member.row, row)).cloned().collect()
+    }
+
     /// The empty text says nothing.
-    fn say(&mut self, row: &'static Row, text: Zeroizing<String>, origin: Origin) {
-        if !text.is_empty() {
-            self.said.insert(row.key, (text, origin));
+    fn say(&mut self, Item { row, member, text }: Item, origin: Origin) {
+        match member {
+            _ if text.is_empty() => {}
+            Some(name) => self.members.push(Member { row, name, text, origin }),
+            None => drop(self.said.insert(row.key, (text, origin))),
         }
     }
 }
@@ -86,37 +131,46 @@ impl Said {
         problems: &mut Vec<String>,
         warnings: &mut Vec<String>,
     ) -> Self {
-        let mut variables = HashMap::new();
+        let mut variables = BTreeMap::new();
         for (name, value) in environment {
             let Ok(name) = name.into_string() else { continue };
-            match (known_variable(&name), value.into_string()) {
-                (Some(known), Ok(text)) => {
-                    variables.insert(known, Zeroizing::new(text));
-                }
-                (Some(known), Err(_)) => problems.push(format!("{known}: it is not UTF-8 text")),
-                (None, _) => warnings.extend(misspelt(&name)),
+            match value.into_string() {
+                _ if !is_known(&name) => warnings.extend(misspelt(&name)),
+                Ok(text) => drop(variables.insert(name, Zeroizing::new(text))),
+                Err(_) => problems.push(format!("{name}: it is not UTF-8 text")),
             }
         }
         warnings.sort();
 
         let mut said = Self::default();
-        let config = &settings::CONFIG.row;
-        if let Some(text) = variables.remove(config.variable) {
-            said.settings.say(config, text, Origin::Environment(config.variable));
-        }
+        said.take(&settings::CONFIG.row, settings::CONFIG.row.variable, &mut variables);
         said.read_file(host, problems);
         for row in ROWS {
-            if let Some(text) = variables.remove(row.variable) {
-                said.settings.say(row, text, Origin::Environment(row.variable));
-            }
+            said.take(row, row.variable, &mut variables);
             if let Some(variable) = row.fallback
-                && let Some(text) = variables.remove(variable)
                 && said.settings.text(row).1 == Origin::Default
             {
-                said.settings.say(row, text, Origin::Environment(variable));
+                said.take(row, variable, &mut variables);
+            }
+        }
+        for (variable, text) in variables {
+            if let Some((row, member)) = family_of(&variable) {
+                let item = Item { row, member: Some(member.to_owned()), text };
+                said.settings.say(item, Origin::Environment(variable.into()));
             }
         }
         said
+    }
+
+    fn take(
+        &mut self,
+        row: &'static Row,
+        variable: &'static str,
+        variables: &mut BTreeMap<String, Zeroizing<String>>,
+    ) {
+        if let Some(text) = variables.remove(variable) {
+            self.settings.say(Item { row, member: None, text }, Origin::Environment(variable.into()));
+        }
     }
 
     fn read_file(&mut self, host: &dyn Host, problems: &mut Vec<String>) {
@@ -132,35 +186,53 @@ impl Said {
         };
         let file = File::parse(&contents);
         problems.extend(file.problems.into_iter().map(|problem| format!("{path}: {problem}")));
-        for (row, text) in file.settings {
-            self.settings.say(row, text, Origin::File(Arc::clone(&path)));
+        for item in file.settings {
+            self.settings.say(item, Origin::File(Arc::clone(&path)));
         }
-        for (index, rows) in file.users.into_iter().enumerate() {
+        for (index, items) in file.users.into_iter().enumerate() {
             let mut texts = Texts { user: Some(format!("{path}: user {}", index + 1)), ..Texts::default() };
-            for (row, text) in rows {
-                texts.say(row, text, Origin::File(Arc::clone(&path)));
+            for item in items {
+                texts.say(item, Origin::File(Arc::clone(&path)));
             }
             self.users.push(texts);
         }
     }
 }
 
-/// All variables that mean something.
+/// All variables that mean something, but for families'.
 fn variables() -> impl Iterator<Item = &'static str> + Clone {
-    ROWS.iter().flat_map(|row| [Some(row.variable), row.fallback]).flatten()
+    let single = ROWS.iter().filter(|row| row.family().is_none());
+    single.flat_map(|row| [Some(row.variable), row.fallback]).flatten()
 }
 
-fn known_variable(name: &str) -> Option<&'static str> {
-    variables().find(|known| *known == name)
+fn is_known(name: &str) -> bool {
+    variables().any(|known| known == name) || family_of(name).is_some()
+}
+
+/// The row of the family that has this variable, and which of the family it is.
+fn family_of(variable: &str) -> Option<(&'static Row, &str)> {
+    if variables().any(|known| known == variable) {
+        return None;
+    }
+    ROWS.iter().find_map(|row| Some((*row, row.member_by_variable(variable)?)))
+}
+
+/// The variable that may have been meant by one that means nothing.
+pub(super) fn meant_by(name: &str) -> Option<String> {
+    let upper = name.to_ascii_uppercase();
+    let families = ROWS.iter().filter_map(|row| Some(row.family()?.0));
+    nearest_variable(&upper, variables())
+        .map(str::to_owned)
+        .or_else(|| nearest_family(&upper, families))
+        .filter(|meant| meant != name)
 }
 
 /// A warning about a variable that looks like one of ours and isn't.
 fn misspelt(name: &str) -> Option<String> {
     let upper = name.to_ascii_uppercase();
-    let (family, _) = upper.split_once('_')?;
-    if !variables().any(|known| known.split_once('_').is_some_and(|(first, _)| first == family)) {
+    let (first_word, _) = upper.split_once('_')?;
+    if !variables().any(|known| known.split_once('_').is_some_and(|(first, _)| first == first_word)) {
         return None;
     }
-    let known = nearest_variable(&upper, variables())?;
-    Some(format!("{name} is not a setting; did you mean {known}?"))
+    Some(format!("{name} is not a setting; did you mean {}?", meant_by(name)?))
 }

@@ -9,7 +9,7 @@ use bmc::{KgKey, Password, Secret, SelFull};
 use uuid::Uuid;
 
 use super::{
-    nics::Networks,
+    nics::{Fallback, Forward, Mac, Modes, Networks},
     plan::{BootOrder, ConsoleLog, Cpus, Firmware, LanConfig, SoftTimeoutAction, SystemInterface},
     value::{self, Parsed},
 };
@@ -33,6 +33,24 @@ pub(crate) struct Row {
     pub(super) list: Option<List>,
     /// A variable of somebody else's that has the last word before the default.
     pub(super) fallback: Option<&'static str>,
+}
+
+impl Row {
+    /// Whose setting this variable is, if the row is a family's: `ETH2` of `VM_MAC_ETH2`.
+    pub(super) fn member_by_variable<'a>(&self, variable: &'a str) -> Option<&'a str> {
+        variable.strip_prefix(self.family()?.0).filter(|member| !member.is_empty())
+    }
+
+    /// The same of a key: `eth2` of `machine.mac.eth2`.
+    pub(super) fn member_by_key<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.strip_prefix(self.family()?.1).filter(|member| !member.is_empty())
+    }
+
+    /// What the variables of a family begin with, and its keys: a row whose names end in `<…>` stands for one
+    /// setting of each thing that has a name of its own, which takes that place.
+    pub(super) fn family(&self) -> Option<(&'static str, &'static str)> {
+        Some((self.variable.split_once('<')?.0, self.key.split_once('<')?.0))
+    }
 }
 
 /// How a list is written as one text.
@@ -89,7 +107,7 @@ macro_rules! settings {
         #[cfg(test)]
         pub(super) fn refused_defaults() -> Vec<&'static str> {
             let mut refused = Vec::new();
-            $(if ($name.parse)($name.row.default).is_err() {
+            $(if $name.row.family().is_none() && ($name.parse)($name.row.default).is_err() {
                 refused.push($name.row.key);
             })*
             refused
@@ -103,6 +121,8 @@ const PATH_OR_NONE: &str = "a path, or none";
 const PORT: &str = "a port, 0 to 65535";
 const PORT_OR_NONE: &str = "a port, 1 to 65535, or none";
 const ADDRESSES: &str = "IP addresses with commas between them, or all";
+const MAC: &str = "a unicast MAC address";
+const INTERFACE: &str = "the name of an interface";
 const LABEL: &str = "up to 63 printable ASCII characters";
 
 settings! {
@@ -184,6 +204,49 @@ settings! {
         "interface names with commas between them, auto, or none",
         "the container's interfaces that are the guest's; auto is every ethN from eth2 on",
     ).list(List::Commas);
+    VM_NETWORKS_WAIT: Duration = Setting::new(
+        "VM_NETWORKS_WAIT", "machine.networks_wait", "30", value::duration, "seconds, or a time such as 500ms",
+        "how long the first start waits for interfaces that are not there yet",
+    );
+    CLAB_INTFS: Option<usize> = Setting::new(
+        "CLAB_INTFS", "machine.clab_intfs", "", value::optional_links, "a number, 0 to 1000",
+        "how many links the lab adds to the container, eth1 among them, so that auto knows what to wait for; containerlab sets it",
+    );
+    VM_NETWORK_MODE: Modes = Setting::new(
+        "VM_NETWORK_MODE", "machine.network_mode", "redirect", value::modes,
+        "redirect, bridge, macvtap, user or none, and such as eth2=bridge for single interfaces, with commas between them",
+        "how interfaces become the guest's",
+    ).list(List::Commas);
+    VM_NETWORK_FALLBACK: Fallback = Setting::new(
+        "VM_NETWORK_FALLBACK", "machine.network_fallback", "user", value::fallback, "user or none",
+        "what the guest gets where a privilege for an interface is missing, and where there is no interface for it: a NIC behind NAT, or none",
+    );
+    VM_MGMT: bool = Setting::new(
+        "VM_MGMT", "machine.mgmt", "none", value::management, "user or none",
+        "whether the guest's first NIC is one for management, behind NAT",
+    );
+    VM_HOSTFWD: Vec<Forward> = Setting::new(
+        "VM_HOSTFWD", "machine.hostfwd", "", value::forwards,
+        "forwards such as tcp:2222-:22 or udp:127.0.0.1:5353-:53, with commas between them",
+        "ports of the container that lead into the guest, by its first NIC in mode user",
+    ).list(List::Commas);
+    VM_NIC_MODEL: String = Setting::new(
+        "VM_NIC_MODEL", "machine.nic_model", "virtio-net-pci", value::nic_model,
+        "QEMU's name of a network device, such as e1000e, igb or rtl8139, or virtio",
+        "what kind of device the NICs are",
+    );
+    VM_BOOT_NIC: Option<String> = Setting::new(
+        "VM_BOOT_NIC", "machine.boot_nic", "", value::optional_interface, INTERFACE,
+        "the NIC that a boot from the network tries first, or mgmt; unless set, that of the first interface",
+    );
+    VM_MAC_BASE: Option<Mac> = Setting::new(
+        "VM_MAC_BASE", "machine.mac_base", "", value::optional_mac, MAC,
+        "the address to which an interface's number is added: eth2 has this plus 2; unless set, addresses are made of the identity",
+    );
+    VM_MAC: Mac = Setting::new(
+        "VM_MAC_<INTERFACE>", "machine.mac.<interface>", "", value::mac, MAC,
+        "the address of a single NIC, as in VM_MAC_ETH2",
+    );
     ENABLE_KVM: bool = Setting::new(
         "ENABLE_KVM", "machine.kvm", "true", value::flag, FLAG,
         "use KVM where it works",
@@ -230,6 +293,10 @@ settings! {
         "IPMI_ADDRESS", "ipmi.address", "all", value::addresses, ADDRESSES,
         "where IPMI over LAN is answered",
     ).list(List::Commas);
+    IPMI_INTERFACE: Option<String> = Setting::new(
+        "IPMI_INTERFACE", "ipmi.interface", "", value::optional_interface, INTERFACE,
+        "the one interface by which IPMI over LAN is answered; it need not be there yet",
+    );
     IPMI_PORT: u16 = Setting::new(
         "IPMI_PORT", "ipmi.port", "623", value::port, PORT,
         "UDP port of IPMI over LAN; 0 takes a free one",

@@ -1,6 +1,9 @@
+mod nics;
+
 use std::{collections::HashMap, io};
 
 use super::*;
+use crate::config::Networks;
 
 /// A machine made of a few facts.
 #[derive(Default)]
@@ -349,20 +352,6 @@ fn users_fit_the_table_of_the_model() {
     }
     let over = FakeHost::container().file("/etc/qemu-bmc.toml", config(15));
     assert_eq!(load_on(&over, &[]).unwrap_err().0, ["there are 16 users, and room for 15"]);
-}
-
-#[test]
-fn interfaces_that_the_guest_would_get_are_named() {
-    let host = FakeHost {
-        interfaces: vec!["lo", "eth10", "eth2", "eth1", "eth0", "eth02", "veth3"],
-        ..FakeHost::container()
-    };
-    let warning = |names: &str| {
-        vec![format!("network interfaces can't be handed to the guest yet: it starts without {names}")]
-    };
-    assert_eq!(warnings(&host, &[]), warning("eth2, eth10"));
-    assert_eq!(warnings(&host, &[("VM_NETWORKS", "ens3")]), warning("ens3"));
-    assert_eq!(warnings(&host, &[("VM_NETWORKS", "none")]), <[String; 0]>::default());
 }
 
 #[test]

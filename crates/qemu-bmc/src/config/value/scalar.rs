@@ -11,7 +11,7 @@ use super::{Parsed, Refused, because, choice};
 const MIB: u64 = 1 << 20;
 
 /// What `T` takes, or nothing from the empty text: for settings whose default is not to be there.
-fn optional<T>(text: &str, parse: fn(&str) -> Parsed<T>) -> Parsed<Option<T>> {
+pub(super) fn optional<T>(text: &str, parse: fn(&str) -> Parsed<T>) -> Parsed<Option<T>> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
 
@@ -33,7 +33,7 @@ pub(in crate::config) fn flag(text: &str) -> Parsed<bool> {
 }
 
 /// A whole number without a sign. Rust's own parser takes a `+`.
-fn number(text: &str) -> Parsed<u64> {
+pub(super) fn number(text: &str) -> Parsed<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         text.parse().map_err(|_| Refused::Form)
     } else {
