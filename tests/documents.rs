@@ -8,12 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
+    "docs/containerlab.md",
     "docs/ipmi-commands.md",
     "docs/sensors.md",
 ];
@@ -74,7 +75,9 @@ fn paths_exist() {
     let mut seen = 0;
     for document in DOCUMENTS {
         for path in code(&read(document)) {
-            let ours = ["crates/", "tests/", "fuzz/", "bench/"].iter().any(|folder| path.starts_with(folder));
+            let ours = ["crates/", "tests/", "fuzz/", "bench/", "containerlab/", "docs/"]
+                .iter()
+                .any(|folder| path.starts_with(folder));
             if ours && !path.contains(char::is_whitespace) {
                 assert!(root().join(path).exists(), "{document}: there is no {path}");
                 seen += 1;
