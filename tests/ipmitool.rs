@@ -4,7 +4,10 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use support::{Machine, SOON, Setup, wait_for};
 
@@ -104,6 +107,24 @@ fn a_reset_of_the_controller_leaves_the_machine_alone() {
     }
     machine.ipmitool(&["power", "off"]).ok();
     machine.wait_power("off", OFF_WITHIN);
+}
+
+/// A client that one controller had begun to serve and another met in the middle would repeat itself for 20 s.
+#[test]
+fn a_client_that_comes_while_the_controller_restarts_is_served_by_the_next_one() {
+    let machine = Setup::new().start();
+    let begun = Instant::now();
+    machine.ipmitool(&["mc", "reset", "cold"]).ok();
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while begun.elapsed() < Duration::from_secs(1) {
+                    let next = machine.ipmitool(&["mc", "info"]);
+                    assert!(next.status.success() && next.took < Duration::from_secs(8), "{next:?}");
+                }
+            });
+        }
+    });
 }
 
 #[test]

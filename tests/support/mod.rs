@@ -407,8 +407,8 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!(
-                "---- the program's log\n{}\n---- the console's end\n{}",
-                self.log(),
+                "---- the program's log, its end\n{}\n---- the console's end\n{}",
+                last_lines(&self.log(), 80),
                 tail(&self.console())
             );
         }
@@ -451,6 +451,10 @@ pub fn children(pid: i32) -> Vec<i32> {
 
 /// The last lines of a text.
 pub fn tail(text: &str) -> String {
+    last_lines(text, 30)
+}
+
+fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.iter().skip(lines.len().saturating_sub(30)).copied().collect::<Vec<_>>().join("\n")
+    lines.iter().skip(lines.len().saturating_sub(count)).copied().collect::<Vec<_>>().join("\n")
 }

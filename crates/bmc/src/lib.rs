@@ -149,6 +149,8 @@ pub struct Bmc {
     restart_controller: bool,
     /// Set once a restart was asked for: what is accepted from then on would be forgotten.
     pub(crate) restarting: bool,
+    /// Set once another controller is about to take this one's place.
+    retired: bool,
     /// Whether the machine was on when it was last known; a start that failed does not change it.
     last_on: bool,
     pub(crate) unsaved: bool,
@@ -185,6 +187,7 @@ impl Bmc {
             boot_order_stale: false,
             restart_controller: false,
             restarting: false,
+            retired: false,
             last_on: false,
             unsaved: false,
         }
@@ -338,6 +341,23 @@ impl Bmc {
         self.restart_controller = true;
         self.restarting = true;
         self.record(Event::ControllerRestart { by });
+    }
+
+    /// Another controller is about to take this one's place. Who is answered by this one still, and then finds
+    /// a stranger, waits for nothing until all its repetitions are used up; so new peers are left to the next.
+    pub fn retire(&mut self) {
+        self.restarting = true;
+        self.retired = true;
+    }
+
+    /// Whether another controller is about to take this one's place.
+    pub fn is_retired(&self) -> bool {
+        self.retired
+    }
+
+    /// Whether a restart of this controller was asked for.
+    pub fn is_restarting(&self) -> bool {
+        self.restarting
     }
 
     // ---- what a caller polls ---------------------------------------------------------------------

@@ -247,6 +247,7 @@ impl Services {
             }
         };
         if end == End::Restart {
+            controller.with(Bmc::retire);
             time::sleep(FAREWELL).await;
         }
         for close in self.close {

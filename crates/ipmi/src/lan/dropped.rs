@@ -44,6 +44,9 @@ pub enum Dropped {
     /// The remote console ended the handshake.
     #[error("remote console ended the handshake")]
     HandshakeEnded,
+    /// Another controller is about to take this one's place, and will answer.
+    #[error("the controller is about to restart")]
+    Retired,
     /// Too many logins of this peer failed.
     #[error("logins of this peer are refused for a while")]
     Throttled,

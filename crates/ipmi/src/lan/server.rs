@@ -25,6 +25,7 @@ use crate::{
         message,
         rmcp::{self, Class},
         session::{self, PayloadType},
+        session_v15,
     },
 };
 
@@ -72,6 +73,8 @@ pub struct Server {
     /// Nothing ends by itself before this moment. It may be too early, when what it was set for was
     /// heard from since; never too late.
     wake: Option<Instant>,
+    /// The session that asked for the controller's restart: the only one that is answered until it comes.
+    restarter: Option<u32>,
     last_drop: Option<Dropped>,
     last_command: Option<Ran>,
     /// The changes of the sessions that the model knows of.
@@ -95,6 +98,7 @@ impl Server {
             sessions: Sessions::new(config.slots.clamp(1, SLOTS_MAX), seed),
             throttle: Throttle::default(),
             wake: None,
+            restarter: None,
             last_drop: None,
             last_command: None,
             named: 0,
@@ -222,6 +226,9 @@ impl Server {
     ) -> Result<(), Dropped> {
         let class = Class::parse(datagram)?;
         let body = datagram.get_mut(rmcp::HEADER_SIZE..).unwrap_or_default();
+        if bmc.is_retired() && (self.restarter.is_none() || self.restarter != claimed_session(class, body)) {
+            return Err(Dropped::Retired);
+        }
         match class {
             Class::Asf => {
                 let ping = Ping::parse(body)?;
@@ -280,7 +287,11 @@ impl Server {
         {
             return Answer { reply: reply.clone(), closing: false };
         }
+        let was_restarting = bmc.is_restarting();
         let (reply, closing) = self.run(now, route, Origin::Session(slot), request, bmc, |view| view.closing);
+        if bmc.is_restarting() && !was_restarting {
+            self.restarter = Some(self.sessions.active.id(slot));
+        }
         if let Some(session) = self.sessions.active.get_mut(slot) {
             match fingerprint {
                 Some(fingerprint) => session.last_answer.remember(now, fingerprint, &reply),
@@ -386,6 +397,18 @@ impl Server {
 pub(super) const GET_SESSION_CHALLENGE: (u8, u8) = (0x06, 0x39);
 /// NetFn and command of Activate Session (§22.17).
 pub(super) const ACTIVATE_SESSION: (u8, u8) = (0x06, 0x3a);
+
+/// The session that a datagram says it belongs to, if to any.
+fn claimed_session(class: Class, body: &[u8]) -> Option<u32> {
+    let session = match class {
+        Class::Asf => return None,
+        Class::Ipmi if body.first() == Some(&session::FORMAT) => {
+            session::Packet::parse(body).ok()?.header.session
+        }
+        Class::Ipmi => session_v15::Packet::parse(body).ok()?.session,
+    };
+    (session != 0).then_some(session)
+}
 
 /// Reads a request that is meant for the BMC itself.
 pub(super) fn addressed(payload: &[u8]) -> Result<message::Request<'_>, Dropped> {

@@ -22,6 +22,7 @@ mod messages;
 mod outside;
 mod packets;
 mod privileges;
+mod restart;
 mod retransmission;
 mod sol;
 mod throttle;
