@@ -6,8 +6,6 @@ mod support;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
-    os::unix::net::UnixStream,
     path::Path,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
@@ -15,7 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use support::{Machine, SOON, Setup, run, signal, wait_for};
+use serde_json::json;
+use support::{Machine, SOON, Setup, qemu::Qmp, run, signal, wait_for};
 
 /// A controller that died is to be back in this time.
 const BACK_WITHIN: Duration = Duration::from_secs(1);
@@ -190,46 +189,14 @@ fn a_qemu_that_is_killed_reads_as_off_by_a_fault_and_can_be_started_again() {
 fn a_users_own_tool_on_qmp_disturbs_nothing_and_its_quit_reads_as_off() {
     let machine = Setup::new().start();
     on(&machine);
-    let mut qmp = Qmp::connect(&machine.folder().join("run/qmp.sock"));
-    assert!(qmp.execute("query-status").contains("\"status\": \"running\""));
+    let mut qmp = Qmp::connect(&machine);
+    assert_eq!(qmp.execute("query-status", json!({}))["status"], "running");
     machine.ipmitool(&["power", "reset"]).ok();
     machine.wait_log("the machine was reset by command", SOON);
-    qmp.execute("quit");
+    qmp.execute("quit", json!({}));
     machine.wait_power("off", OFF_WITHIN);
     assert!(!chassis_status(&machine).contains("fault \n"), "somebody wanted this");
     on(&machine);
-}
-
-/// A connection to QEMU's monitor, as a user's script has it.
-struct Qmp(BufReader<UnixStream>);
-
-impl Qmp {
-    fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut qmp = Self(BufReader::new(stream));
-        assert!(qmp.line().contains("QMP"));
-        qmp.execute("qmp_capabilities");
-        qmp
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.0.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// The answer to a command; events that come before it are passed over.
-    fn execute(&mut self, command: &str) -> String {
-        writeln!(self.0.get_mut(), "{{\"execute\": \"{command}\"}}").unwrap();
-        loop {
-            let line = self.line();
-            assert!(!line.is_empty() && !line.contains("\"error\""), "{command}: {line}");
-            if line.contains("\"return\"") {
-                return line;
-            }
-        }
-    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A QEMU that the test starts itself, as a person or libvirt would.
+//! QEMU without the controller between: one that the test starts itself, as a person or libvirt would, and the
+//! monitor that the machine's QEMU has for its user.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -7,6 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
     time::Duration,
 };
+
+use serde_json::{Value, json};
 
 use super::{Machine, SOON, wait_for};
 
@@ -78,4 +81,81 @@ impl Drop for PlainQemu {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A connection to the monitor of a machine's QEMU, as a user's script has it.
+pub struct Qmp(BufReader<UnixStream>);
+
+impl Qmp {
+    pub fn connect(machine: &Machine) -> Self {
+        let stream = connect(&machine.folder().join("run/qmp.sock"));
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut qmp = Self(BufReader::new(stream));
+        assert!(qmp.line().get("QMP").is_some());
+        qmp.execute("qmp_capabilities", json!({}));
+        qmp
+    }
+
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+    }
+
+    /// The answer to a command; events that come before it are passed over.
+    #[track_caller]
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Value {
+        let said = json!({ "execute": command, "arguments": arguments });
+        writeln!(self.0.get_mut(), "{said}").unwrap();
+        loop {
+            let mut line = self.line();
+            assert!(line.get("error").is_none(), "{said}: {line}");
+            if let Some(answer) = line.get_mut("return") {
+                return answer.take();
+            }
+        }
+    }
+
+    pub fn property(&mut self, path: &str, name: &str) -> Value {
+        self.execute("qom-get", json!({ "path": path, "property": name }))
+    }
+
+    /// What the human monitor prints.
+    pub fn human(&mut self, line: &str) -> String {
+        let said = self.execute("human-monitor-command", json!({ "command-line": line }));
+        said.as_str().unwrap().to_owned()
+    }
+
+    /// The machine's NICs, in the order of their root ports.
+    pub fn nics(&mut self) -> Vec<QemuNic> {
+        let children = self.execute("qom-list", json!({ "path": "/machine/peripheral" }));
+        let names = children.as_array().unwrap().iter().filter_map(|child| child["name"].as_str());
+        let mut nics: Vec<_> = names
+            .filter(|name| name.starts_with("nic-") && !name.starts_with("nic-port"))
+            .map(|id| {
+                let path = format!("/machine/peripheral/{id}");
+                let bus = self.property(&path, "parent_bus");
+                let port = bus.as_str().unwrap().rsplit("nic-port").next().unwrap();
+                QemuNic {
+                    id: id.to_owned(),
+                    mac: self.property(&path, "mac").as_str().unwrap().to_owned(),
+                    model: self.property(&path, "type").as_str().unwrap().to_owned(),
+                    port: port.parse().unwrap(),
+                    bootindex: self.property(&path, "bootindex").as_i64().unwrap(),
+                }
+            })
+            .collect();
+        nics.sort_by_key(|nic| nic.port);
+        nics
+    }
+}
+
+/// A NIC as QEMU has it.
+#[derive(Clone, Debug)]
+pub struct QemuNic {
+    pub id: String,
+    pub mac: String,
+    pub model: String,
+    pub port: usize,
+    pub bootindex: i64,
 }

@@ -14,7 +14,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{
     config::{self, ThisHost},
-    machine::{argv, disk, firmware},
+    machine::{argv, disk, firmware, nic},
     serve::{
         control::{LogEntry, PowerName, Request, Response, SelAction},
         sensors::SensorLine,
@@ -64,6 +64,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         cdrom: cdrom.as_ref(),
         firmware: &firmware::locate(plan.machine.firmware, &plan.paths.state_dir)?,
         sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
+        nics: &nic::NicSet::default(),
         order: &crate::machine::usual_order(&plan.machine.boot),
         setup: false,
     });

@@ -10,9 +10,10 @@ use bmc::{Identity, Labels, PRODUCT_VERSION};
 use serde_json::json;
 
 use super::{
-    boot::{CDROM, DISK},
+    boot::{self, CDROM, DISK},
     disk::Image,
     firmware::FirmwareFiles,
+    nic::{self, NicSet},
     setup,
 };
 use crate::config::{BootSource, MachinePlan, SystemInterface, quoted};
@@ -72,6 +73,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) cdrom: Option<&'a Image>,
     pub(crate) firmware: &'a FirmwareFiles,
     pub(crate) sockets: &'a Sockets,
+    pub(crate) nics: &'a NicSet,
     /// The order of the first boot.
     pub(crate) order: &'a [BootSource],
     /// Whether the firmware is to wait for the key of its setup.
@@ -131,6 +133,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-device", "pvpanic,id=pvpanic0"]);
     drives(&mut line, spec);
     line.words(&["-nic", "none"]);
+    nics(&mut line, spec);
     if let Some(interface) = plan.ipmi {
         system_interface(&mut line, interface, &sockets.ipmi);
     }
@@ -205,19 +208,13 @@ fn boot_menu(line: &mut Line, spec: &Spec<'_>) {
 }
 
 fn drives(line: &mut Line, spec: &Spec<'_>) {
-    let index = |source| {
-        let place = spec.order.iter().position(|candidate| *candidate == source);
-        place.map(|place| format!(",bootindex={place}")).unwrap_or_default()
-    };
+    let index = |id| bootindex(spec, id).map(|place| format!(",bootindex={place}")).unwrap_or_default();
     if let Some(image) = spec.disk {
         line.blockdev(json!({
             "node-name": "disk0-image", "driver": image.format, "discard": "unmap",
             "file": { "driver": "file", "filename": image.path.to_string_lossy(), "discard": "unmap" },
         }));
-        line.words(&[
-            "-device",
-            &format!("virtio-blk-pci,id={DISK},drive=disk0-image{}", index(BootSource::Disk)),
-        ]);
+        line.words(&["-device", &format!("virtio-blk-pci,id={DISK},drive=disk0-image{}", index(DISK))]);
     }
     let mut cdrom = format!("ide-cd,id={CDROM},bus=ide.0");
     if let Some(image) = spec.cdrom {
@@ -227,8 +224,24 @@ fn drives(line: &mut Line, spec: &Spec<'_>) {
         }));
         cdrom.push_str(",drive=cdrom0-image");
     }
-    cdrom.push_str(&index(BootSource::Cdrom));
+    cdrom.push_str(&index(CDROM));
     line.words(&["-device", &cdrom]);
+}
+
+fn nics(line: &mut Line, spec: &Spec<'_>) {
+    let NicSet { nics, ports, .. } = spec.nics;
+    for port in nic::ports(*ports) {
+        line.words(&["-device", &port.to_string()]);
+    }
+    for nic in nics {
+        let device = nic.device(bootindex(spec, &nic.device_id()));
+        line.words(&["-netdev", &nic.netdev().to_string(), "-device", &device.to_string()]);
+    }
+}
+
+/// The place of a device in the first boot's order.
+fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
+    boot::sequence(spec.order, &spec.nics.boot_order).iter().position(|other| *other == id)
 }
 
 /// A piece of an option's value.

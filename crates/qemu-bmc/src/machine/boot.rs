@@ -3,6 +3,9 @@
 //! SeaBIOS and OVMF both follow `bootindex`, also when it is changed while the machine runs: QEMU hands
 //! the firmware a new list at every reset. So an override is a change of indexes before a boot, and its end
 //! is the change back after the boot has begun.
+//!
+//! The network is one place in that order, and all NICs are in it, one after the other: those of the machine as
+//! it wants them, then those that somebody else added.
 
 use std::time::Duration;
 
@@ -44,10 +47,24 @@ pub(crate) fn usual_order(usual: &BootOrder) -> Vec<BootSource> {
     order(usual, BootDevice::None)
 }
 
+/// The `id`s of the machine's own devices, as they come after each other: `nics` are those of its NICs.
+pub(crate) fn sequence<'a>(order: &[BootSource], nics: &'a [String]) -> Vec<&'a str> {
+    let mut ids = Vec::new();
+    for source in order {
+        match source {
+            BootSource::Disk => ids.push(DISK),
+            BootSource::Cdrom => ids.push(CDROM),
+            BootSource::Network => ids.extend(nics.iter().map(String::as_str)),
+        }
+    }
+    ids
+}
+
 /// A device that has a `bootindex`, by its path in QEMU's object tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bootable {
     path: String,
+    id: String,
     source: BootSource,
 }
 
@@ -72,17 +89,19 @@ pub(crate) async fn discover(client: &Client, timeout: Duration) -> Result<Vec<B
                     BootSource::Network
                 }
             };
-            found.push(Bootable { path, source });
+            found.push(Bootable { path, id: child.name, source });
         }
     }
     Ok(found)
 }
 
-/// Gives every device its place. Returns the number of the stream's line at which the order was in force.
+/// Gives every device its place, the machine's `nics` before those that it does not know. Returns the number of
+/// the stream's line at which the order was in force.
 pub(crate) async fn apply(
     client: &Client,
     devices: &[Bootable],
     order: &[BootSource],
+    nics: &[String],
     timeout: Duration,
 ) -> Result<u64, qmp::Error> {
     // An index that another device still has is refused, so all are taken away first.
@@ -90,14 +109,21 @@ pub(crate) async fn apply(
     for device in devices {
         seq = set(client, device, -1, timeout).await?;
     }
-    let mut index = 0;
-    for source in order {
-        for device in devices.iter().filter(|device| device.source == *source) {
-            seq = set(client, device, index, timeout).await?;
-            index += 1;
-        }
+    for (index, device) in (0..).zip(ranked(devices, order, nics)) {
+        seq = set(client, device, index, timeout).await?;
     }
     Ok(seq)
+}
+
+fn ranked<'a>(devices: &'a [Bootable], order: &[BootSource], nics: &[String]) -> Vec<&'a Bootable> {
+    let place = |device: &Bootable| {
+        let source = order.iter().position(|source| *source == device.source);
+        let nic = nics.iter().position(|id| *id == device.id);
+        (source.unwrap_or(usize::MAX), nic.unwrap_or(usize::MAX))
+    };
+    let mut ranked: Vec<_> = devices.iter().filter(|device| order.contains(&device.source)).collect();
+    ranked.sort_by_key(|device| place(device));
+    ranked
 }
 
 async fn set(client: &Client, device: &Bootable, index: i32, timeout: Duration) -> Result<u64, qmp::Error> {
@@ -105,14 +131,36 @@ async fn set(client: &Client, device: &Bootable, index: i32, timeout: Duration) 
     Ok(client.call(&command, timeout).await?.seq)
 }
 
-/// Whether there is something to boot from that a command line could not place.
+/// Whether there is a NIC to boot from.
 pub(crate) fn has_network(devices: &[Bootable]) -> bool {
     devices.iter().any(|device| device.source == BootSource::Network)
+}
+
+/// Whether there is a NIC that the command line could not place, because it is none of `nics`.
+pub(crate) fn has_strangers(devices: &[Bootable], nics: &[String]) -> bool {
+    devices.iter().any(|device| device.source == BootSource::Network && !nics.contains(&device.id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nics_are_tried_in_the_machines_order_and_strangers_after_them() {
+        let device = |id: &str, source| Bootable { path: String::new(), id: id.into(), source };
+        let devices = [
+            device("nic-eth2", BootSource::Network),
+            device("theirs", BootSource::Network),
+            device(DISK, BootSource::Disk),
+            device("nic-eth3", BootSource::Network),
+        ];
+        let nics = ["nic-eth3".into(), "nic-eth2".into()];
+        let order = [BootSource::Network, BootSource::Disk];
+        let ids: Vec<_> = ranked(&devices, &order, &nics).into_iter().map(|device| &*device.id).collect();
+        assert_eq!(ids, ["nic-eth3", "nic-eth2", "theirs", DISK]);
+        assert_eq!(sequence(&order, &nics), ["nic-eth3", "nic-eth2", DISK]);
+        assert!(has_strangers(&devices, &nics) && !has_strangers(&devices[2..], &nics));
+    }
 
     #[test]
     fn an_override_comes_first_and_the_usual_order_after_it() {

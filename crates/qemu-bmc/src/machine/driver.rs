@@ -3,6 +3,7 @@
 //! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
 //! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
 
+mod nics;
 mod process;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 };
 
 use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use nics::Nics;
 use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
@@ -103,11 +105,13 @@ impl Driver {
     pub(crate) async fn run(self) -> std::io::Result<End> {
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
+        let nics = Nics::new(&self.plan.nics, &self.plan.identity.name);
         let mut machine = Machine {
             driver: self,
             sockets,
             messages,
             accelerator: None,
+            nics,
             guest: None,
             soft: None,
             settling: None,
@@ -140,6 +144,7 @@ struct Machine {
     sockets: Sockets,
     messages: Messages,
     accelerator: Option<Accelerator>,
+    nics: Nics,
     guest: Option<Guest>,
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
@@ -454,7 +459,7 @@ impl Machine {
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let order = boot::order(&self.driver.plan.boot, choice.device);
         let Some(guest) = &mut self.guest else { return };
-        if let Err(error) = guest.arm(&order, choice.generation).await {
+        if let Err(error) = guest.arm(&order, &self.nics.boot_order(), choice.generation).await {
             warn!("change the boot order: {}; it counts from the next power on", chain(&error));
         }
         self.remark_on(choice.device);

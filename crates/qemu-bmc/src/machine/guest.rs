@@ -2,7 +2,9 @@
 
 use std::{
     collections::VecDeque,
+    ffi::OsString,
     fs, io,
+    os::fd::{OwnedFd, RawFd},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -13,6 +15,7 @@ use qmp::{
     commands::{Cont, QueryStatus, SystemReset},
     qapi::{RunState, ShutdownCause},
 };
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 use tokio::{net::UnixStream, time};
 
@@ -135,6 +138,19 @@ struct Monitor {
     events: Events,
 }
 
+/// What is to be started.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) arguments: &'a [OsString],
+    /// Descriptors that the arguments speak of, by the number that they are to have.
+    pub(crate) inherited: Vec<(RawFd, OwnedFd)>,
+    /// What QEMU may, of what this program may.
+    pub(crate) capabilities: CapabilitySet,
+    /// Whether the firmware's setup is to be shown.
+    pub(crate) setup: bool,
+}
+
 /// A start that is complete but for the last word: nothing has been executed yet.
 pub(crate) struct Started {
     pub(crate) guest: Guest,
@@ -159,13 +175,12 @@ pub(crate) struct Adopted {
 impl Guest {
     /// Starts QEMU and connects to it; the guest's first instruction has yet to be executed.
     pub(crate) async fn start(
-        program: &Path,
-        arguments: &[std::ffi::OsString],
+        launch: Launch<'_>,
         run_dir: &Path,
         sockets: &Sockets,
         messages: &Messages,
-        setup: bool,
     ) -> Result<Started, StartError> {
+        let setup = launch.setup;
         let prepare = |path: &Path| {
             let path = path.to_owned();
             move |source| StartError::Prepare { path, source }
@@ -177,8 +192,12 @@ impl Guest {
         fs::write(&sockets.sercon_port, super::argv::SERCON_PORT).map_err(prepare(&sockets.sercon_port))?;
         messages.forget();
 
-        let mut spawn = Spawn::new(program);
-        spawn.args(arguments).output(messages.writer().map_err(prepare(messages.path()))?);
+        let mut spawn = Spawn::new(launch.program);
+        spawn.args(launch.arguments).output(messages.writer().map_err(prepare(messages.path()))?);
+        spawn.confine(launch.capabilities);
+        for (number, fd) in launch.inherited {
+            spawn.inherit(fd, number);
+        }
         let process = spawn.start()?;
         // Before anything else, so that no death of this program leaves a QEMU that nobody knows of.
         if let Some(token) = process.token() {
@@ -332,12 +351,17 @@ impl Guest {
         }
     }
 
-    /// Finds what can be booted from, and makes the order complete: NICs are not on the command line.
-    pub(crate) async fn prepare_boot(&mut self, order: &[BootSource]) -> Result<(), qmp::Error> {
+    /// Finds what can be booted from, and makes the order complete: NICs that are not the machine's own `nics`
+    /// have no place in it yet.
+    pub(crate) async fn prepare_boot(
+        &mut self,
+        order: &[BootSource],
+        nics: &[String],
+    ) -> Result<(), qmp::Error> {
         let Some(client) = self.client().cloned() else { return Ok(()) };
         self.devices = boot::discover(&client, ANSWER_LIMIT).await?;
-        if boot::has_network(&self.devices) {
-            boot::apply(&client, &self.devices, order, ANSWER_LIMIT).await?;
+        if boot::has_strangers(&self.devices, nics) {
+            boot::apply(&client, &self.devices, order, nics, ANSWER_LIMIT).await?;
             // The firmware's list is made at a reset, and nothing has run yet.
             client.call(&SystemReset, ANSWER_LIMIT).await?;
         }
@@ -363,13 +387,14 @@ impl Guest {
     pub(crate) async fn arm(
         &mut self,
         order: &[BootSource],
+        nics: &[String],
         generation: BootGeneration,
     ) -> Result<(), qmp::Error> {
         let Some(client) = self.client().cloned() else { return Ok(()) };
         if self.devices.is_empty() {
             self.devices = boot::discover(&client, ANSWER_LIMIT).await?;
         }
-        let seq = boot::apply(&client, &self.devices, order, ANSWER_LIMIT).await?;
+        let seq = boot::apply(&client, &self.devices, order, nics, ANSWER_LIMIT).await?;
         self.armed.push_back((seq, generation));
         Ok(())
     }

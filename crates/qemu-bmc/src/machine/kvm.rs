@@ -7,6 +7,8 @@
 
 use std::{fs, io, path::Path, time::Duration};
 
+use rustix::thread::CapabilitySet;
+
 use crate::chain;
 use crate::os::children::{self, Ended, Spawn};
 
@@ -88,7 +90,8 @@ async fn run_rom(qemu: &Path, run_dir: &Path, accelerator: &[&str]) -> Result<()
     let path = run_dir.join("kvm-probe.rom");
     fs::write(&path, rom()).map_err(|error| NoKvm::Probe(format!("write {}: {error}", path.display())))?;
     let mut spawn = Spawn::new(qemu);
-    spawn.args(accelerator);
+    // As the machine's QEMU will be, so that what is found out holds for it.
+    spawn.confine(CapabilitySet::DAC_OVERRIDE).args(accelerator);
     spawn.args([
         "-machine",
         "q35",

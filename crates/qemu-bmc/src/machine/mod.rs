@@ -29,6 +29,7 @@ mod kvm;
 mod load;
 mod messages;
 mod monitor;
+pub(crate) mod nic;
 mod setup;
 
 pub(crate) use boot::usual_order;

@@ -2,8 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use bmc::{BootDevice, StopReason};
+use bmc::{BootDevice, Identity, StopReason};
 use qmp::commands::Quit;
+use rustix::thread::CapabilitySet;
 use tokio::time;
 use tracing::warn;
 
@@ -11,19 +12,33 @@ use super::{
     super::{
         argv::{self, Accelerator},
         boot, disk, firmware,
-        guest::{Guest, Record, StartError, Started},
+        guest::{Guest, Launch, Record, StartError, Started},
         kvm,
+        nic::NicSet,
     },
     Machine,
+    nics::Prepared,
 };
 use crate::{
     chain,
-    config::BootSource,
+    config::{BootSource, MachinePlan},
     console::Connection,
     serve::{ipmi_inband::InBand, vnc::HostScreen},
 };
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What QEMU needs of root's privileges: to open images that belong to others, and to listen on a port that is
+/// forwarded and below the first one that everybody may have.
+fn capabilities(plan: &MachinePlan) -> CapabilitySet {
+    const FIRST_UNPRIVILEGED: u16 = 1024;
+
+    let mut needed = CapabilitySet::DAC_OVERRIDE;
+    if plan.nics.forwards.iter().any(|forward| forward.port < FIRST_UNPRIVILEGED) {
+        needed |= CapabilitySet::NET_BIND_SERVICE;
+    }
+    needed
+}
 
 impl Machine {
     pub(super) async fn start(&mut self) -> Result<(), Error> {
@@ -32,13 +47,17 @@ impl Machine {
         let setup = choice.device == BootDevice::Setup;
         let order = boot::order(&self.driver.plan.boot, choice.device);
         let accelerator = self.accelerator().await;
-        let arguments = self.command_line(accelerator, &order, setup).await?;
+        let identity = self.controller().with(|bmc| bmc.shown_identity());
+        let Prepared { set, inherited } = self.nics.prepare(identity.uuid);
+        let arguments = self.command_line(&identity, accelerator, &set, &order, setup).await?;
         let program = self.driver.plan.qemu_binary.clone();
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
         let run_dir = self.driver.paths.run_dir.clone();
+        let capabilities = capabilities(&self.driver.plan);
+        let launch = Launch { program: &program, arguments: &arguments, inherited, capabilities, setup };
         let Started { mut guest, serial, ipmi } =
-            Guest::start(&program, &arguments, &run_dir, &self.sockets, &self.messages, setup).await?;
+            Guest::start(launch, &run_dir, &self.sockets, &self.messages).await?;
         // The hub takes it once it has read the last machine's output to the end.
         let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
         let _ = self.driver.serial.send(connection);
@@ -46,7 +65,7 @@ impl Machine {
             let _ = self.driver.ipmi.send(InBand { stream, resumed: false });
         }
         let running = async {
-            guest.prepare_boot(&order).await?;
+            guest.prepare_boot(&order, &set.boot_order).await?;
             guest.go(choice.generation).await
         };
         if let Err(error) = running.await {
@@ -66,7 +85,9 @@ impl Machine {
 
     async fn command_line(
         &self,
+        identity: &Identity,
         accelerator: Accelerator,
+        nics: &NicSet,
         order: &[BootSource],
         setup: bool,
     ) -> Result<Vec<OsString>, Error> {
@@ -80,15 +101,15 @@ impl Machine {
             Ok::<_, Error>((inspect(disk)?, inspect(cdrom)?, firmware))
         });
         let (disk, cdrom, firmware) = look.await??;
-        let identity = self.controller().with(|bmc| bmc.shown_identity());
         Ok(argv::arguments(&argv::Spec {
             plan,
-            identity: &identity,
+            identity,
             accelerator,
             disk: disk.as_ref(),
             cdrom: cdrom.as_ref(),
             firmware: &firmware,
             sockets: &self.sockets,
+            nics,
             order,
             setup,
         }))

@@ -2,7 +2,8 @@
 //!
 //! A child of the BMC is on its own from the first moment: a session of its own, so that no terminal's Ctrl-C
 //! and no end of the BMC reaches it; no input; default signals, none blocked; no descriptor but those that it
-//! was given; and of the environment only `PATH`, because the BMC's own may hold passwords.
+//! was given; and of the environment only `PATH`, because the BMC's own may hold passwords. One that runs a guest
+//! also loses the BMC's privileges ([`Spawn::confine`]): what escapes from a guest must not find them.
 #![allow(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::{Error, Process};
 
@@ -40,6 +43,7 @@ pub(crate) struct Spawn {
     output: Option<OwnedFd>,
     inherited: Vec<(RawFd, OwnedFd)>,
     user: Option<User>,
+    capabilities: Option<CapabilitySet>,
 }
 
 impl Spawn {
@@ -52,6 +56,7 @@ impl Spawn {
             output: None,
             inherited: Vec::new(),
             user: None,
+            capabilities: None,
         }
     }
 
@@ -82,7 +87,6 @@ impl Spawn {
     }
 
     /// Hands `fd` down under this number, which must be above 2.
-    #[cfg_attr(not(test), expect(dead_code, reason = "NICs will hand their TAP devices down so"))]
     pub(crate) fn inherit(&mut self, fd: OwnedFd, number: RawFd) -> &mut Self {
         self.inherited.push((number, fd));
         self
@@ -92,6 +96,13 @@ impl Spawn {
     #[cfg_attr(not(test), expect(dead_code, reason = "QEMU will run as a user of its own"))]
     pub(crate) fn user(&mut self, user: User) -> &mut Self {
         self.user = Some(user);
+        self
+    }
+
+    /// Leaves the program these capabilities at most, of those that the BMC has, and no way to get more: neither
+    /// by being root, nor by executing something else.
+    pub(crate) fn confine(&mut self, capabilities: CapabilitySet) -> &mut Self {
+        self.capabilities = Some(capabilities);
         self
     }
 
@@ -116,6 +127,7 @@ impl Spawn {
         let in_child = InChild {
             inherited: inherited.iter().map(|(number, fd)| (*number, fd.as_raw_fd())).collect(),
             identity: self.user.map(Identity::from),
+            capabilities: self.capabilities,
         };
         // SAFETY: between fork and exec in a program with threads, only what is safe in a signal handler may
         // be called: `prepare` makes system calls and allocates nothing.
@@ -159,6 +171,7 @@ struct InChild {
     /// The number that a descriptor shall have, and the one that it has.
     inherited: Vec<(RawFd, RawFd)>,
     identity: Option<Identity>,
+    capabilities: Option<CapabilitySet>,
 }
 
 struct Identity {
@@ -196,8 +209,37 @@ impl InChild {
             rustix::thread::set_thread_gid(*gid)?;
             rustix::thread::set_thread_uid(*uid)?;
         }
+        if let Some(kept) = self.capabilities {
+            confine(kept)?;
+        }
         default_signals()
     }
+}
+
+/// Gives up all capabilities but `kept`, of which none is gained. What root gets back at an exec is bounded by the
+/// bounding set, and where that can't be changed (it takes CAP_SETPCAP), by what root had before, because
+/// nothing may be gained any more (capabilities(7), `PR_SET_NO_NEW_PRIVS`).
+fn confine(kept: CapabilitySet) -> io::Result<()> {
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if kept.contains(capability) {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // Beyond the last one, or not allowed.
+            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Kernels before 4.3 have no ambient set.
+    match rustix::thread::clear_ambient_capability_set() {
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let kept = rustix::thread::capabilities(None)?.permitted & kept;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets)?;
+    Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
 /// Everything that this program opens is marked so already; this is for what it was handed without knowing.

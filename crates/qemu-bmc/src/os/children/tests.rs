@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use rustix::thread::CapabilitySet;
+
 use super::*;
 
 /// Longer than anything here takes.
@@ -189,6 +191,35 @@ async fn a_child_may_be_another_user() {
     }
     let text = printed(spawn).await;
     assert_eq!(text, "65534\n65533\nGroups:\t36 \nCapEff:\t0000000000000000\n");
+}
+
+/// Capabilities by the line of `/proc/PID/status` that they are in.
+fn capabilities(status: &str, line: &str) -> u64 {
+    let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
+    u64::from_str_radix(line.trim_start_matches(':').trim(), 16).unwrap()
+}
+
+#[tokio::test]
+async fn a_confined_child_has_what_it_was_left_and_gains_nothing() {
+    const DAC_OVERRIDE: u64 = 1 << 1;
+    const NET_ADMIN: u64 = 1 << 12;
+
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    let had = capabilities(&own, "CapEff");
+    // Another program executes it, as root: that is where privileges would come back.
+    let mut spawn = shell("exec grep -E '^(Cap|NoNewPrivs)' /proc/self/status");
+    spawn.confine(CapabilitySet::DAC_OVERRIDE);
+    let status = printed(spawn).await;
+    for line in ["CapPrm", "CapEff"] {
+        assert_eq!(capabilities(&status, line), had & DAC_OVERRIDE, "{line}");
+    }
+    for line in ["CapInh", "CapAmb"] {
+        assert_eq!(capabilities(&status, line), 0, "{line}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+
+    let status = printed(shell("cat /proc/self/status")).await;
+    assert_eq!(capabilities(&status, "CapEff") & NET_ADMIN, had & NET_ADMIN, "others keep what the BMC has");
 }
 
 #[tokio::test]
