@@ -65,6 +65,13 @@ pub(crate) enum Mode {
     None,
 }
 
+impl Mode {
+    /// Whether the interface itself becomes the guest's.
+    pub(crate) fn is_attached(self) -> bool {
+        matches!(self, Self::Redirect | Self::Bridge | Self::Macvtap)
+    }
+}
+
 /// The mode of each interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Modes {
@@ -89,11 +96,15 @@ impl NicsPlan {
         };
         match nic {
             MANAGEMENT_NIC if self.management => Some(Mode::User),
-            FALLBACK_NIC if self.networks == Networks::Auto && self.fallback == Fallback::User => {
-                Some(Mode::User)
-            }
+            FALLBACK_NIC if self.never_without() => Some(Mode::User),
             _ => Some(self.modes.of(nic)).filter(|mode| its_own && *mode != Mode::None),
         }
+    }
+
+    /// Whether a machine for which there is no interface has a NIC in user mode all the same.
+    pub(crate) fn never_without(&self) -> bool {
+        let in_user_mode = self.fallback == Fallback::User || self.modes.usual == Mode::User;
+        self.networks == Networks::Auto && in_user_mode
     }
 }
 

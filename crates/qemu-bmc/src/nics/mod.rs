@@ -13,6 +13,9 @@
 
 #![allow(dead_code, reason = "NICs are in the making")]
 
+pub(crate) mod mac;
+pub(crate) mod selection;
+
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};

@@ -111,7 +111,7 @@ impl Reader<'_> {
                     &format!("the NIC for management has the name {MANAGEMENT_NIC} (VM_MGMT)"),
                 );
             }
-            if names.iter().any(|name| name == "eth0" && is_attached(plan.modes.of(name))) {
+            if names.iter().any(|name| name == "eth0" && plan.modes.of(name).is_attached()) {
                 self.warn(
                     "eth0 becomes the guest's (VM_NETWORKS): IPMI and VNC are not reached by it any more",
                 );
@@ -170,8 +170,7 @@ impl Reader<'_> {
         let mut modes = vec![];
         match &plan.networks {
             Networks::Named(names) => modes.extend(names.iter().map(|name| plan.modes.of(name))),
-            // One without an interface has a NIC in user mode instead.
-            Networks::Auto if plan.fallback == Fallback::User => modes.push(Mode::User),
+            Networks::Auto if plan.never_without() => modes.push(Mode::User),
             Networks::Auto => {
                 modes.push(plan.modes.usual);
                 modes.extend(plan.modes.by_interface.values());
@@ -237,7 +236,7 @@ impl Reader<'_> {
 
     /// An interface is the guest's or the controller's.
     pub(super) fn check_interface(&mut self, nics: &NicsPlan, lan: &LanPlan) {
-        if lan.interface.as_deref().and_then(|name| nics.mode_of(name)).is_some_and(is_attached) {
+        if lan.interface.as_deref().and_then(|name| nics.mode_of(name)).is_some_and(Mode::is_attached) {
             let networks = self.texts.name(&settings::VM_NETWORKS.row);
             self.refuse(
                 &settings::IPMI_INTERFACE.row,
@@ -245,9 +244,4 @@ impl Reader<'_> {
             );
         }
     }
-}
-
-/// Whether the interface itself is taken.
-fn is_attached(mode: Mode) -> bool {
-    matches!(mode, Mode::Redirect | Mode::Bridge | Mode::Macvtap)
 }
