@@ -66,7 +66,7 @@ fn bmc_device_resets_the_controller_and_not_the_machine() {
     machine.wait_power("on", SOON);
     let qemu = machine.qemu_pid();
     machine.freeipmi("bmc-device", &["--cold-reset"]).ok();
-    machine.wait_log("it is taken over", SOON);
+    machine.wait_log("is under control again", SOON);
     assert_eq!(ipmipower(&machine, &["--stat"]), "on");
     assert_eq!(machine.qemu_pid(), qemu);
 }

@@ -90,7 +90,7 @@ fn a_trap_reaches_its_receiver_and_is_understood() {
     raw(&machine, &PANIC);
     let traps = wait_for("a trap", SOON, || {
         let traps = fs::read_to_string(machine.folder().join("traps")).unwrap();
-        traps.contains("Hex-STRING").then_some(traps)
+        (traps.contains("Hex-STRING") && traps.ends_with('\n')).then_some(traps)
     });
     machine.wait_log(&format!("alert 1 sent to {}", machine.address()), SOON);
 

@@ -321,7 +321,7 @@ fn factory_settings_come_back_by_each_way_and_the_machine_runs_on() {
     }
     let wait_restart = |machine: &Machine, times: usize| {
         wait_for("the controller has restarted", SOON, || {
-            let taken_over = machine.log().matches("it is taken over").count() == times;
+            let taken_over = machine.log().matches("is under control again").count() == times;
             (taken_over && machine.local(&["healthcheck"]).status.success()).then_some(())
         });
     };
