@@ -301,30 +301,47 @@ fn a_full_disk_is_said_and_survived_and_loses_nothing_that_was_there() {
     };
     let mut machine = setup.start();
     machine.ipmitool(&["chassis", "policy", "previous"]).ok();
-    wait_for("the disk is full", SOON, || fs::write(state.join("ballast"), [0; 128 << 10]).err());
+    let fill =
+        || wait_for("the disk is full", SOON, || fs::write(state.join("ballast"), [0; 256 << 10]).err());
+    fill();
     machine.ipmitool(&["chassis", "bootdev", "cdrom", "options=persistent"]).ok();
     machine.wait_log("save the controller's state", SOON);
     assert!(boot_flags(&machine).contains("Force Boot from CD/DVD"), "kept in memory");
     on(&machine);
     machine.ipmitool(&["power", "off"]).ok();
     machine.wait_power("off", OFF_WITHIN);
-    machine.signal("TERM");
-    assert_eq!(machine.wait_end(SOON).code(), Some(0));
+    // The last page of the file has room for some more lines.
+    let events = machine.folder().join("events");
+    fs::write(&events, "0x04 0x12 0x01 0x6f 0x00 0xff 0xff\n".repeat(100)).unwrap();
+    machine.ipmitool(&["sel", "add", &events.display().to_string()]).ok();
+    machine.wait_log("the event log is kept in memory only", SOON);
+
+    // Both are written as soon as there is room, without anything else that happens.
+    fs::remove_file(state.join("ballast")).unwrap();
+    machine.wait_log("has the whole event log", SOON);
+    machine.wait_log("the controller's state can be saved again", SOON);
+    let entries = |machine: &Machine| machine.ipmitool(&["sel", "list"]).ok().lines().count();
+    let logged = entries(&machine);
+    machine.signal("KILL");
+    machine.wait_end(SOON);
 
     machine.launch();
+    assert!(entries(&machine) >= logged, "{} of {logged} entries", entries(&machine));
+    assert!(boot_flags(&machine).contains("Force Boot from CD/DVD"), "kept on disk");
     let status = chassis_status(&machine);
     assert!(status.contains("Power Restore Policy : previous"), "{status}");
+    fill();
     machine.signal("TERM");
-    machine.wait_end(SOON);
+    assert_eq!(machine.wait_end(SOON).code(), Some(0), "a full disk holds nothing up");
 }
 
-/// A file system of 64 KiB.
+/// A file system of 192 KiB.
 struct SmallDisk<'a>(&'a Path);
 
 impl<'a> SmallDisk<'a> {
     fn mount(at: &'a Path) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", "size=192k", "none"]).arg(at);
         run(&mut mount, SOON).status.success().then_some(Self(at))
     }
 }

@@ -8,11 +8,14 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
-use bmc::{Bmc, Event, HostPower, Severity};
+use bmc::{Bmc, Event, HostPower, Saved, Severity};
 use ipmi::inband::Signals;
 use tokio::sync::{Notify, watch};
 
@@ -28,6 +31,9 @@ const REMEMBERED: usize = 64;
 /// How often the power-on hours are saved while nothing else is.
 const SAVE_INTERVAL: Duration = Duration::from_secs(300);
 
+/// How often to try to write what could not be written: to a full disk, most often.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The controller, as the program's tasks share it.
 #[derive(Debug)]
 pub(crate) struct Controller {
@@ -41,6 +47,8 @@ pub(crate) struct Controller {
     alerts: Notify,
     deadline: Notify,
     store: Store,
+    /// Whether the state could not be saved, which was said, and has to be tried again.
+    unsaveable: AtomicBool,
     /// Only ever locked while the model is.
     sel_file: Mutex<SelFile>,
     power_state_file: PathBuf,
@@ -62,6 +70,7 @@ impl Controller {
             alerts: Notify::new(),
             deadline: Notify::new(),
             store,
+            unsaveable: AtomicBool::new(false),
             sel_file: Mutex::new(sel_file),
             power_state_file,
             on_at_stop: Mutex::new(None),
@@ -88,12 +97,11 @@ impl Controller {
             let mut saved = bmc.to_saved(Instant::now());
             saved.was_on =
                 self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(saved.was_on);
-            self.store.put(&saved);
+            self.save(&saved);
         }
         let logged = bmc.take_log_changes();
         if !logged.is_empty() {
-            let mut file = self.sel_file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.append(&logged, bmc.sel());
+            self.sel_file().append(&logged, bmc.sel());
         }
         if *self.power.borrow() != power {
             self.write_power_state(power);
@@ -129,6 +137,24 @@ impl Controller {
         // What counts is how it was when stopping began, however often that is asked for.
         self.on_at_stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(on);
         self.with(Bmc::touch);
+    }
+
+    fn sel_file(&self) -> MutexGuard<'_, SelFile> {
+        self.sel_file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self, saved: &Saved) {
+        let result = self.store.put(saved);
+        let failed_before = self.unsaveable.swap(result.is_err(), Ordering::Relaxed);
+        match result {
+            Err(error) if !failed_before => {
+                tracing::error!(
+                    "save the controller's state: {error}; until it can be, it is kept in memory only"
+                );
+            }
+            Ok(()) if failed_before => tracing::info!("the controller's state can be saved again"),
+            _ => {}
+        }
     }
 
     fn write_power_state(&self, power: HostPower) {
@@ -184,11 +210,20 @@ impl Controller {
         self.intents.notified().await;
     }
 
-    /// Makes what was saved outlive the host's power, for ever.
+    /// Makes what was saved outlive the host's power, and tries again what could not be saved, for ever.
     pub(crate) async fn keep_saved(self: Arc<Self>) -> Infallible {
+        let mut retry_at = None;
         loop {
-            if tokio::time::timeout(SAVE_INTERVAL, self.unsaved.notified()).await.is_err() {
-                self.with(|bmc| self.store.put(&bmc.to_saved(Instant::now())));
+            let failing =
+                self.unsaveable.load(Ordering::Relaxed) || self.with(|_| self.sel_file().is_failing());
+            retry_at = failing.then(|| retry_at.unwrap_or_else(|| Instant::now() + RETRY_INTERVAL));
+            let next = retry_at.unwrap_or_else(|| Instant::now() + SAVE_INTERVAL);
+            if tokio::time::timeout_at(next.into(), self.unsaved.notified()).await.is_err() {
+                retry_at = None;
+                self.with(|bmc| {
+                    bmc.touch();
+                    self.sel_file().retry(bmc.sel());
+                });
             }
             let store = self.store.clone();
             // A panic in there would be a failed fsync's business; the next change tries again.

@@ -84,10 +84,11 @@ impl Store {
     }
 
     /// Puts the state into its file, whole or not at all, without waiting for the disk.
-    pub(crate) fn put(&self, saved: &Saved) {
-        if let Err(error) = write(&self.path(), saved) {
-            error!("save the controller's state: {error}; it is kept in memory only");
-        }
+    ///
+    /// # Errors
+    /// A sentence that says what went wrong.
+    pub(crate) fn put(&self, saved: &Saved) -> Result<(), String> {
+        write(&self.path(), saved)
     }
 
     /// The event log as it was kept, read into an empty one, and its file.
@@ -352,7 +353,7 @@ mod tests {
         let store = Store::new(dir.path());
         let mut saved = Saved::default();
         (saved.version, saved.was_on) = (Saved::VERSION, true);
-        store.put(&saved);
+        store.put(&saved).unwrap();
         assert_eq!(store.load().unwrap(), Some(saved));
         assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -24,7 +24,7 @@ use std::{
 use bmc::{Sel, SelChange};
 use ipmi::record::sel as record;
 use sha2::{Digest as _, Sha256};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::{chain, os::atomic_file};
 
@@ -41,7 +41,7 @@ pub(crate) struct SelFile {
     /// Open for appending; none if the file is not what the log is, and has to be written whole.
     file: Option<File>,
     lines: usize,
-    /// Whether it was said that it can't be written.
+    /// Whether it can't be written, which was said, and has to be tried again.
     failing: bool,
 }
 
@@ -84,23 +84,37 @@ impl SelFile {
     }
 
     /// Adds what changed; the log is given as it is after that.
+    ///
+    /// While the file can't be written this does nothing: everybody would wait for a log that is written whole,
+    /// with each entry. [`SelFile::retry`] does that now and then.
     pub(crate) fn append(&mut self, changes: &[SelChange], sel: &Sel) {
+        if self.failing {
+            return;
+        }
         self.lines += changes.len();
-        let written = match &mut self.file {
-            Some(file) if self.lines <= 2 * sel.len() + SLACK => file
-                .write_all(lines(changes.iter().copied()).as_bytes())
-                .map_err(|error| format!("append to {}: {error}", self.path.display())),
-            _ => self.rewrite(sel),
-        };
-        match written {
-            Ok(()) => self.failing = false,
-            Err(error) => {
-                // Half a line may be in it.
-                self.file = None;
-                if !std::mem::replace(&mut self.failing, true) {
-                    error!("{error}; until it can be, the event log is kept in memory only");
-                }
+        let appended = match &mut self.file {
+            Some(file) if self.lines <= 2 * sel.len() + SLACK => {
+                file.write_all(lines(changes.iter().copied()).as_bytes()).is_ok()
             }
+            _ => false,
+        };
+        // What could not be appended may have left half a line.
+        if !appended && let Err(error) = self.rewrite(sel) {
+            error!("{error}; until it can be, the event log is kept in memory only");
+            self.failing = true;
+        }
+    }
+
+    /// Whether the file could not be written, and has to be tried again.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// Tries again to write the file, if it could not be written.
+    pub(crate) fn retry(&mut self, sel: &Sel) {
+        if self.failing && self.rewrite(sel).is_ok() {
+            self.failing = false;
+            info!("{} can be written again, and has the whole event log", self.path.display());
         }
     }
 

@@ -117,6 +117,26 @@ fn a_file_that_cannot_be_appended_to_is_written_anew() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_at_all_is_left_alone_until_it_is_tried_again() {
+    let mut kept = Kept::new();
+    kept.add(0);
+    // Nothing replaces a folder, so it stands for a disk that takes nothing.
+    fs::remove_file(kept.path()).unwrap();
+    fs::create_dir(kept.path()).unwrap();
+    kept.file.file = None;
+    kept.add(1);
+    assert!(kept.file.is_failing());
+    fs::remove_dir(kept.path()).unwrap();
+    kept.add(2);
+    assert!(!kept.path().exists(), "an entry makes nobody wait");
+    kept.file.retry(kept.bmc.sel());
+    assert!(!kept.file.is_failing());
+    kept.add(3);
+    let before = shown(kept.bmc.sel());
+    assert_eq!(shown(kept.again().bmc.sel()), before);
+}
+
+#[test]
 fn a_damaged_file_is_set_aside_and_what_is_good_of_it_kept() {
     let mut kept = Kept::new();
     for number in 0..4 {
