@@ -13,14 +13,18 @@
 //! all links and whatever process still runs in it.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     fs::File,
+    os::fd::AsFd as _,
+    panic::resume_unwind,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use super::{SOON, Said, Setup, guest_media, run, signal, wait_for};
+use rustix::thread::LinkNameSpaceType;
+
+use super::{Machine, SOON, Said, Setup, guest_media, run, signal, wait_for};
 
 /// That namespaces can be made here.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +91,17 @@ impl Namespace {
     #[track_caller]
     pub fn says(&self, line: &str) -> Said {
         run(self.enter().args(["sh", "-c", line]), Duration::from_secs(60))
+    }
+
+    /// Does something on a thread that is in here, such as to connect.
+    pub fn within<T: Send>(&self, action: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.name)).unwrap();
+        let inside = || {
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                .unwrap();
+            action()
+        };
+        std::thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Whether there is such an interface.
@@ -164,8 +179,14 @@ fn frames() -> std::path::PathBuf {
 }
 
 /// A frame in hexadecimal, without its check sequence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame(pub String);
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes {:.96}", self.len(), self.0)
+    }
+}
 
 impl Frame {
     /// Addresses and what follows them, then bytes that count, up to a length.
@@ -221,5 +242,45 @@ impl Drop for Capture {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Machine {
+    /// What the guest says to a line that succeeds.
+    #[track_caller]
+    pub fn guest(&self, line: &str) -> String {
+        self.guest_says(line).ok()
+    }
+
+    /// Has the guest listen on an interface of its own, from now on.
+    #[track_caller]
+    pub fn guest_listens(&self, interface: &str) -> GuestCapture<'_> {
+        let file = format!("/tmp/{interface}.frames");
+        self.guest(&format!(
+            "rm -f {file}; ip link set {interface} up; frames show {interface} >{file} & \
+             until [ -s {file} ]; do usleep 50000; done"
+        ));
+        GuestCapture { machine: self, file }
+    }
+}
+
+/// What comes in on an interface of the guest.
+pub struct GuestCapture<'a> {
+    machine: &'a Machine,
+    file: String,
+}
+
+impl GuestCapture<'_> {
+    /// All frames up to `last`, which is waited for.
+    #[track_caller]
+    pub fn up_to(&self, last: &Frame) -> Vec<Frame> {
+        let Frame(hex) = last;
+        let beginning = &hex[..hex.len().min(128)];
+        let file = &self.file;
+        let said = self.machine.guest_says(&format!(
+            "n=0; until grep -q ^{beginning} {file}; do usleep 50000; n=$((n + 1)); [ $n -lt 200 ] || break; done; \
+             cat {file}"
+        ));
+        said.ok().lines().skip(1).map(|line| Frame(line.to_owned())).collect()
     }
 }

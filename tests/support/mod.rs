@@ -155,6 +155,8 @@ pub struct Setup {
     pub address: Ipv4Addr,
     /// The network namespace that it is in, if not in the test's own.
     pub namespace: Option<String>,
+    /// Whether it has no capability at all.
+    pub unprivileged: bool,
 }
 
 impl Setup {
@@ -162,7 +164,8 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
         let address = own_address();
-        let mut setup = Self { environment: BTreeMap::new(), folder, address, namespace: None };
+        let mut setup =
+            Self { environment: BTreeMap::new(), folder, address, namespace: None, unprivileged: false };
         let path = |name: &str| setup.folder.path().join(name).display().to_string();
         let settings = [
             ("RUN_DIR", path("run")),
@@ -187,6 +190,12 @@ impl Setup {
 
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Takes every capability from the program, as `docker run --cap-drop ALL` does.
+    pub fn without_privilege(mut self) -> Self {
+        self.unprivileged = true;
         self
     }
 
@@ -219,7 +228,13 @@ impl Setup {
 
     /// The program with this machine's environment and nothing else.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.beside(PROGRAM);
+        let mut command = if self.unprivileged {
+            let mut command = self.beside("setpriv");
+            command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", PROGRAM]);
+            command
+        } else {
+            self.beside(PROGRAM)
+        };
         command.args(arguments).env_clear().envs(&self.environment);
         command.env("PATH", std::env::var_os("PATH").unwrap());
         command
