@@ -61,9 +61,9 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         Arc::clone(&console),
         orders_out,
     )?;
-    let ipmi = door.addresses();
+    let ipmi = door.place();
 
-    let mut services = Services::start(&plan, &controller, &ipmi);
+    let mut services = Services::start(&plan, &controller, &ipmi.addresses);
     let vnc_addresses = open_vnc(&plan, screen, services.tasks())?;
     if let Some(port) = plan.console.sol_port {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;
@@ -73,7 +73,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         Control { controller: Arc::clone(&controller), console: Arc::clone(&console), ipmi: ipmi.clone() };
     services.spawn(local.serve(control));
     services.open(|closing| door.serve(closing));
-    let door = ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi), Arc::clone(&controller));
+    let door =
+        ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi.addresses), Arc::clone(&controller));
     services.open(|closing| door.serve(inband, closing));
     let hub = Arc::clone(&console).run(connections, sinks(&plan));
     services.spawn(async move {
@@ -84,7 +85,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     info!(
         "qemu-bmc {}: IPMI on udp {}, VNC on {}",
         env!("CARGO_PKG_VERSION"),
-        foundation::list(&ipmi),
+        ipmi,
         if vnc_addresses.is_empty() {
             "no port".into()
         } else {

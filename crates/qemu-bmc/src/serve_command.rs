@@ -64,20 +64,17 @@ async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Resu
     let seed = foundation::random_seed()?;
     let door =
         ipmi_lan::Door::open(&plan.lan, false, seed, Arc::clone(&controller), Arc::clone(&console), orders)?;
-    let ipmi = door.addresses();
+    let ipmi = door.place();
 
-    let mut services = Services::start(&plan, &controller, &ipmi);
+    let mut services = Services::start(&plan, &controller, &ipmi.addresses);
     let local = Control { controller: Arc::clone(&controller), console, ipmi: ipmi.clone() };
     services.spawn(local.serve(control));
     services.open(|closing| door.serve(closing));
     let hand = Hand { link: link_out, actions };
-    let door = ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi), Arc::clone(&controller));
+    let door =
+        ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi.addresses), Arc::clone(&controller));
     services.open(|closing| door.with_hand(hand).listen(listener, was_on, closing));
-    info!(
-        "qemu-bmc {}: IPMI on udp {}, in band on {inband}",
-        env!("CARGO_PKG_VERSION"),
-        foundation::list(&ipmi)
-    );
+    info!("qemu-bmc {}: IPMI on udp {}, in band on {inband}", env!("CARGO_PKG_VERSION"), ipmi);
 
     let driver = Foreign {
         controller: Arc::clone(&controller),

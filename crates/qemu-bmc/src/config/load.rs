@@ -255,13 +255,16 @@ impl Reader<'_> {
     fn lan(&mut self) -> Option<LanPlan> {
         let addresses = self.get(&settings::IPMI_ADDRESS);
         let interface = self.get(&settings::IPMI_INTERFACE);
-        if interface.as_ref().is_some_and(Option::is_some) {
-            self.warn("IPMI can't be bound to an interface yet: it is answered on all (IPMI_INTERFACE)");
-        }
         let port = self.get(&settings::IPMI_PORT);
         let advertised_port = self.get(&settings::IPMI_ADVERTISED_PORT);
         let trap_port = self.get(&settings::IPMI_TRAP_PORT);
         let config = self.get(&settings::LAN_CONFIG);
+        if matches!((&interface, port), (Some(Some(_)), Some(0))) {
+            self.refuse(
+                &settings::IPMI_PORT.row,
+                "a free port can be taken once the interface is there (IPMI_INTERFACE)",
+            );
+        }
         Some(LanPlan {
             addresses: addresses?,
             interface: interface?,

@@ -10,9 +10,10 @@ use nix::{ifaddrs::InterfaceAddress, sys::socket::SockaddrLike as _};
 
 use super::proc;
 
-/// Looks at the interface that has the address that IPMI is bound to; if it is bound to all, at the one of the
-/// default route, else at eth0, else at the first that is not loopback, else at loopback.
-pub(super) fn gather(bound: Option<IpAddr>) -> LanFacts {
+/// Looks at the interface that IPMI is bound to, else at the one that has the address that IPMI is bound to; if it is
+/// bound to all, at the one of the default route, else at eth0, else at the first that is not loopback, else at
+/// loopback.
+pub(super) fn gather(bound: Option<IpAddr>, interface: Option<&str>) -> LanFacts {
     let addresses: Vec<InterfaceAddress> = match nix::ifaddrs::getifaddrs() {
         Ok(addresses) => addresses.collect(),
         Err(error) => {
@@ -22,8 +23,11 @@ pub(super) fn gather(bound: Option<IpAddr>) -> LanFacts {
     };
     let read = |name: &str| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
     let routes = read("route");
-    let route = proc::default_route(&routes);
-    let interface = choose(&addresses, bound, route.map(|(interface, _)| interface));
+    let route = proc::default_route(&routes, interface);
+    let interface = match interface {
+        Some(interface) => interface.to_owned(),
+        None => choose(&addresses, bound, route.map(|(interface, _)| interface)),
+    };
     let own = || addresses.iter().filter(|address| address.interface_name == interface);
 
     let mac = own().find_map(|own| own.address.as_ref()?.as_link_addr()?.addr()).unwrap_or_default();
@@ -103,14 +107,14 @@ mod tests {
     #[test]
     fn an_address_of_loopback_has_loopback_s_mask() {
         let bound = Ipv4Addr::new(127, 7, 8, 9);
-        let facts = gather(Some(bound.into()));
+        let facts = gather(Some(bound.into()), None);
         assert_eq!((facts.interface.as_str(), facts.ip), ("lo", bound));
         assert_eq!((facts.netmask, facts.mac), (Ipv4Addr::new(255, 0, 0, 0), [0; 6]));
     }
 
     #[test]
     fn without_an_address_some_interface_is_chosen() {
-        let facts = gather(None);
+        let facts = gather(None, None);
         assert!(!facts.interface.is_empty());
     }
 

@@ -24,6 +24,7 @@ use std::{
 };
 
 use bmc::LanFacts;
+use nix::net::if_::if_nametoindex;
 use tokio::time::{self, MissedTickBehavior};
 
 use self::steps::Step;
@@ -45,6 +46,8 @@ const RETRY_LAST: Duration = Duration::from_secs(300);
 pub(crate) struct LanPort {
     /// The addresses that IPMI is bound to, and its port.
     bound: Vec<SocketAddr>,
+    /// The interface that it is bound to, if it is.
+    interface: Option<String>,
     /// The port that consoles are told.
     port: u16,
     config: LanConfig,
@@ -54,12 +57,12 @@ pub(crate) struct LanPort {
 impl LanPort {
     pub(crate) fn new(bound: Vec<SocketAddr>, plan: &LanPlan) -> Self {
         let port = plan.advertised_port.or(bound.first().map(SocketAddr::port)).unwrap_or_default();
-        Self { bound, port, config: plan.config, tried: Tried::default() }
+        Self { bound, interface: plan.interface.clone(), port, config: plan.config, tried: Tried::default() }
     }
 
     /// Looks at the interface once.
     pub(crate) fn look(&mut self, controller: &Controller) {
-        let facts = LanFacts { port: self.port, ..facts::gather(self.address()) };
+        let facts = LanFacts { port: self.port, ..facts::gather(self.address(), self.interface.as_deref()) };
         let bound = self.address();
         let wanted = controller.with(|bmc| {
             if bmc.lan.facts != facts {
@@ -68,7 +71,9 @@ impl LanPort {
             // Whoever is in the middle of setting several is let finish.
             (bmc.lan.set_in_progress == 0).then(|| steps::steps(&bmc.lan, bound))
         });
-        if let Some(steps) = wanted {
+        // One that is still to come is seen to when it is there.
+        let exists = self.interface.as_deref().is_none_or(|name| if_nametoindex(name).is_ok());
+        if let Some(steps) = wanted.filter(|_| exists) {
             self.follow(steps, &facts.interface);
         }
     }

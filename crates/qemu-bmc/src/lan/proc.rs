@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use bmc::{Ipv6AddressStatus, Ipv6Fact, Ipv6Source};
 
-/// The default IPv4 route of `/proc/net/route` with the lowest metric: its interface and router.
-pub(super) fn default_route(text: &str) -> Option<(&str, Ipv4Addr)> {
+/// The default IPv4 route of `/proc/net/route` with the lowest metric, of all or by one interface: its interface
+/// and router.
+pub(super) fn default_route<'a>(text: &'a str, by: Option<&str>) -> Option<(&'a str, Ipv4Addr)> {
     const GATEWAY: u32 = 0x2;
 
     let routes = text.lines().filter_map(|line| {
@@ -18,7 +19,8 @@ pub(super) fn default_route(text: &str) -> Option<(&str, Ipv4Addr)> {
         let mask = hex32(fields.next()?)?;
         // The bytes stand as they lie in memory.
         let router = Ipv4Addr::from(gateway.to_ne_bytes());
-        (destination == 0 && mask == 0 && flags & GATEWAY != 0).then_some((metric, interface, router))
+        let is_meant = by.is_none_or(|by| by == interface) && destination == 0 && mask == 0;
+        (is_meant && flags & GATEWAY != 0).then_some((metric, interface, router))
     });
     routes.min_by_key(|(metric, ..)| *metric).map(|(_, interface, router)| (interface, router))
 }
@@ -129,11 +131,13 @@ eth0.7         | 7  | eth0
     #[test]
     #[cfg(target_endian = "little")]
     fn the_default_route_is_that_of_the_lowest_metric() {
-        assert_eq!(default_route(ROUTE), Some(("eth0", Ipv4Addr::new(192, 0, 2, 1))));
+        assert_eq!(default_route(ROUTE, None), Some(("eth0", Ipv4Addr::new(192, 0, 2, 1))));
+        assert_eq!(default_route(ROUTE, Some("eth1")), Some(("eth1", Ipv4Addr::new(192, 0, 2, 254))));
+        assert_eq!(default_route(ROUTE, Some("eth2")), None);
         let without: String =
             ROUTE.lines().filter(|line| !line.contains("eth0\t0000")).collect::<Vec<_>>().join("\n");
-        assert_eq!(default_route(&without), Some(("eth1", Ipv4Addr::new(192, 0, 2, 254))));
-        assert_eq!(default_route(""), None);
+        assert_eq!(default_route(&without, None), Some(("eth1", Ipv4Addr::new(192, 0, 2, 254))));
+        assert_eq!(default_route("", None), None);
     }
 
     #[test]
@@ -173,7 +177,7 @@ eth0.7         | 7  | eth0
     proptest! {
         #[test]
         fn any_text_is_read(text in "[0-9a-f:| \t\n]{0,300}|.{0,100}") {
-            default_route(&text);
+            default_route(&text, None);
             default_route_v6(&text, "eth0");
             neighbour(&text, Ipv4Addr::LOCALHOST);
             ipv6_addresses(&text, "eth0");

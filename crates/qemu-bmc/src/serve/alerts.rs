@@ -10,6 +10,7 @@ use std::{
 };
 
 use bmc::{Alert, Bmc};
+use nix::sys::socket::{setsockopt, sockopt};
 use tracing::{info, warn};
 
 use crate::{config::LanPlan, controller::Controller};
@@ -20,14 +21,16 @@ pub(crate) struct Sender {
     controller: Arc<Controller>,
     /// The controller's own addresses; an alert comes from one of them.
     addresses: Vec<IpAddr>,
+    /// The interface by which alone it leaves, if it is to be one.
+    interface: Option<String>,
     /// The port of the receivers; none if no alert is to leave.
     port: Option<u16>,
 }
 
 impl Sender {
     pub(crate) fn new(controller: &Arc<Controller>, lan: &LanPlan) -> Self {
-        let (addresses, port) = (lan.addresses.clone(), lan.trap_port);
-        Self { controller: Arc::clone(controller), addresses, port }
+        let (addresses, interface, port) = (lan.addresses.clone(), lan.interface.clone(), lan.trap_port);
+        Self { controller: Arc::clone(controller), addresses, interface, port }
     }
 
     /// Sends alerts, for ever.
@@ -59,6 +62,9 @@ impl Sender {
         let own = self.addresses.iter().find(|address| address.is_ipv4() == alert.to.is_ipv4());
         let socket = UdpSocket::bind(SocketAddr::new(*own.unwrap_or(&any), 0))?;
         socket.set_nonblocking(true)?;
+        if let Some(interface) = &self.interface {
+            setsockopt(&socket, sockopt::BindToDevice, &interface.into())?;
+        }
         // So that the kernel chooses the address that the receiver is to see.
         socket.connect(SocketAddr::new(alert.to, port))?;
         let agent = match socket.local_addr()?.ip() {

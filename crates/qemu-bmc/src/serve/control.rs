@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use super::{
+    ipmi_lan::{Answer, Place},
     sensors::{self, SensorLine},
     serial_tcp,
 };
@@ -32,6 +33,9 @@ use crate::{
 /// A request is one short line, said at once.
 const LINE_MAX: u64 = 4096;
 const LINE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the IPMI door has to say how it is.
+const KNOCK_LIMIT: Duration = Duration::from_secs(1);
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -116,7 +120,8 @@ impl From<PowerName> for PowerRequest {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Response {
-    /// All is well; where IPMI is answered.
+    /// All is well; where IPMI can be asked from inside whether it is, too, and answers everybody if it does. None
+    /// where it is bound to an interface, and was asked already.
     Healthy(Vec<SocketAddr>),
     /// How things are.
     Status(Box<Status>),
@@ -153,6 +158,8 @@ pub(crate) struct Status {
     pub(crate) power_on_hours: u64,
     /// Where IPMI is answered.
     pub(crate) ipmi: Vec<SocketAddr>,
+    /// The interface by which alone, and what is the matter with it.
+    pub(crate) ipmi_interface: Option<String>,
     /// What happened last: seconds since 1970, and a sentence.
     pub(crate) events: Vec<(u64, String)>,
 }
@@ -172,7 +179,7 @@ pub(crate) struct LogEntry {
 pub(crate) struct Control {
     pub(crate) controller: Arc<Controller>,
     pub(crate) console: Arc<Console>,
-    pub(crate) ipmi: Vec<SocketAddr>,
+    pub(crate) ipmi: Place,
 }
 
 /// Makes the socket. A socket that nobody answers on is a dead program's, and is replaced.
@@ -215,7 +222,7 @@ impl Control {
             return;
         }
         let response = match serde_json::from_str(&line) {
-            Ok(request) => self.respond(request),
+            Ok(request) => self.respond(request).await,
             Err(error) => Response::Failed(format!("not a request: {error}")),
         };
         let Ok(mut answer) = serde_json::to_vec(&response) else { return };
@@ -225,10 +232,13 @@ impl Control {
         }
     }
 
-    fn respond(&self, request: Request) -> Response {
+    async fn respond(&self, request: Request) -> Response {
         match request {
-            Request::Health => Response::Healthy(self.ipmi.clone()),
-            Request::Status => Response::Status(Box::new(self.status())),
+            Request::Health => self.health().await,
+            Request::Status => {
+                let interface = self.interface().await;
+                Response::Status(Box::new(self.status(interface)))
+            }
             Request::Power { request } => {
                 let request = request.into();
                 let taken = self.controller.with(|bmc| bmc.power(Instant::now(), request, Requester::Button));
@@ -259,6 +269,27 @@ impl Control {
         }
     }
 
+    async fn health(&self) -> Response {
+        if self.ipmi.interface.is_none() {
+            return Response::Healthy(self.ipmi.addresses.clone());
+        }
+        match self.ipmi.knock(KNOCK_LIMIT).await {
+            Some(answer) if answer.answers => Response::Healthy(Vec::new()),
+            _ => Response::Failed(format!("IPMI on udp {} does not answer", self.ipmi)),
+        }
+    }
+
+    /// The interface that IPMI is bound to, if it is, and what is the matter with it.
+    async fn interface(&self) -> Option<String> {
+        let interface = self.ipmi.interface.as_ref()?;
+        let matter = match self.ipmi.knock(KNOCK_LIMIT).await {
+            Some(Answer { open: true, .. }) => "",
+            Some(Answer { open: false, .. }) => " (waiting for it)",
+            None => " (no answer)",
+        };
+        Some(format!("{interface}{matter}"))
+    }
+
     fn event_log(&self) -> Vec<LogEntry> {
         self.controller.with(|bmc| {
             let entries = bmc.sel().entries();
@@ -271,7 +302,7 @@ impl Control {
         })
     }
 
-    fn status(&self) -> Status {
+    fn status(&self, ipmi_interface: Option<String>) -> Status {
         let now = Instant::now();
         let events = self.controller.recent_events().into_iter().map(|(at, event)| {
             let at = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -293,7 +324,8 @@ impl Control {
             uuid: uuid::Uuid::from_bytes(bmc.identity.uuid).to_string(),
             serial: bmc.identity.serial.clone(),
             power_on_hours: bmc.chassis().power_on_time(now).as_secs() / 3600,
-            ipmi: self.ipmi.clone(),
+            ipmi: self.ipmi.addresses.clone(),
+            ipmi_interface,
             events: events.collect(),
         })
     }

@@ -4,15 +4,17 @@
 //! can only do if it asks the kernel where a datagram came to (`IP_PKTINFO`, `IPV6_RECVPKTINFO`) and says so
 //! when it answers.
 
+mod binding;
 mod socket;
 
 use std::{
+    fmt,
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     task::Poll,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ipmi::{
@@ -21,16 +23,22 @@ use ipmi::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time,
+    time::{self, MissedTickBehavior},
 };
 
-use self::socket::{Local, Socket};
+use self::{binding::Binding, socket::Local};
 use crate::{
     config::LanPlan,
     console::{Console, HISTORY, Reader},
     controller::Controller,
     machine::Order,
 };
+
+/// How often the interface is looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// ASF presence ping (ASF 2.0 §3.2.4.2), which takes no session.
+pub(crate) const PING: [u8; 12] = [0x06, 0x00, 0xff, 0x06, 0x00, 0x00, 0x11, 0xbe, 0x80, 0x01, 0x00, 0x00];
 
 /// How many datagrams are answered before other tasks get a turn.
 const BATCH: usize = 64;
@@ -40,7 +48,9 @@ const DATAGRAM_MAX: usize = 65_508;
 
 /// The LAN door with its sockets open.
 pub(crate) struct Door {
-    sockets: Vec<Socket>,
+    binding: Binding,
+    knocker: mpsc::Sender<Knock>,
+    knocks: mpsc::Receiver<Knock>,
     server: Server,
     controller: Arc<Controller>,
     console: Arc<Console>,
@@ -61,11 +71,65 @@ struct Sol {
     input: Option<Vec<u8>>,
 }
 
+/// What the door has to do.
+enum Event {
+    /// There are datagrams in this socket.
+    Readable(usize),
+    /// Somebody of this program asks whether it is alive.
+    Knock(Knock),
+    /// It is time to see to the interface.
+    Look,
+    /// It is time for what the server does by itself, or for the console.
+    Due,
+}
+
+type Knock = oneshot::Sender<Answer>;
+
+/// How the door is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// Whether the server answers a ping.
+    pub(crate) answers: bool,
+    /// Whether there is the interface that it is bound to.
+    pub(crate) open: bool,
+}
+
+/// Where the door is, for those who have to say so.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The interface by which alone it is reached.
+    pub(crate) interface: Option<String>,
+    knocker: mpsc::Sender<Knock>,
+}
+
+impl Place {
+    /// Asks the door how it is, which over loopback can't be found out where it is bound to another interface.
+    /// Nothing if it doesn't say within the limit.
+    pub(crate) async fn knock(&self, limit: Duration) -> Option<Answer> {
+        let (knock, answer) = oneshot::channel();
+        let asked = async {
+            self.knocker.send(knock).await.ok()?;
+            answer.await.ok()
+        };
+        time::timeout(limit, asked).await.ok().flatten()
+    }
+}
+
+/// As in a sentence.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
+        f.write_str(&addresses.join(" and "))?;
+        self.interface.iter().try_for_each(|interface| write!(f, " on {interface}"))
+    }
+}
+
 /// A set of peers' addresses that would grow past this starts over.
 const LOCALS_MAX: usize = 4096;
 
 impl Door {
-    /// Opens the sockets.
+    /// Opens the sockets, unless the interface that they are for is still to come.
     ///
     /// # Errors
     /// An address can't be bound. That the host has no IPv6 is no error where "every address" was asked for.
@@ -77,41 +141,14 @@ impl Door {
         console: Arc<Console>,
         orders: mpsc::Sender<Order>,
     ) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        let everywhere = plan.addresses.iter().all(IpAddr::is_unspecified);
-        let mut port = plan.port;
-        for address in &plan.addresses {
-            let address = SocketAddr::new(*address, port);
-            match Socket::bind(address) {
-                Ok(socket) => {
-                    // A port that was chosen for the first address serves the others too.
-                    port = socket.address().port();
-                    sockets.push(socket);
-                }
-                Err(error) if everywhere && address.is_ipv6() && !sockets.is_empty() => {
-                    tracing::debug!("no IPMI over IPv6: bind udp {address}: {error}");
-                }
-                Err(error) => {
-                    let hint = match error.kind() {
-                        io::ErrorKind::AddrInUse => {
-                            "; another program has this port (IPMI_PORT chooses another)"
-                        }
-                        io::ErrorKind::PermissionDenied => {
-                            "; ports below 1024 take a privilege (IPMI_PORT chooses another)"
-                        }
-                        io::ErrorKind::AddrNotAvailable => "; no interface has this address (IPMI_ADDRESS)",
-                        _ => "",
-                    };
-                    return Err(io::Error::new(
-                        error.kind(),
-                        format!("bind udp {address} for IPMI: {error}{hint}"),
-                    ));
-                }
-            }
-        }
+        let binding = Binding::open(plan)?;
+        let port = binding.port();
         let config = ServerConfig { port, advertised_port: plan.advertised_port, ..ServerConfig::default() };
+        let (knocker, knocks) = mpsc::channel(1);
         Ok(Self {
-            sockets,
+            binding,
+            knocker,
+            knocks,
             server: Server::new(config, seed),
             controller,
             console,
@@ -125,8 +162,12 @@ impl Door {
     }
 
     /// Where the door is.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().map(Socket::address).collect()
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            addresses: self.binding.addresses(),
+            interface: self.binding.interface().map(str::to_owned),
+            knocker: self.knocker.clone(),
+        }
     }
 
     /// Answers until told to close; then an active SOL session is told, so that its client need not find out.
@@ -134,14 +175,18 @@ impl Door {
         let mut power = self.controller.power();
         let controller = Arc::clone(&self.controller);
         let mut turn = 0;
+        let mut looks = time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let may_move = self.binding.interface().is_some();
         loop {
             self.pump_console();
             let due = self.server.next_timeout();
             let room = self.server.sol_room() > 0;
-            let Self { sockets, sol, console, .. } = &mut self;
+            let Self { binding, knocks, sol, console, .. } = &mut self;
+            let sockets = binding.sockets();
             let waiting = sol.as_ref().is_some_and(|sol| sol.input.is_some());
             let attached = sol.is_some();
-            let readable = tokio::select! {
+            let event = tokio::select! {
                 index = poll_fn(|context| {
                     // In turn, so that a flood on one address leaves the others served.
                     let order = (0..sockets.len()).map(|step| (turn + step) % sockets.len());
@@ -149,26 +194,30 @@ impl Door {
                         sockets.get(*index).is_some_and(|socket| socket.poll_readable(context).is_ready())
                     });
                     ready.next().map_or(Poll::Pending, Poll::Ready)
-                }) => Some(index),
+                }) => Event::Readable(index),
+                Some(knock) = knocks.recv() => Event::Knock(knock),
+                _ = looks.tick(), if may_move => Event::Look,
                 () = async {
                     match sol {
                         Some(sol) if room => sol.reader.ready().await,
                         _ => std::future::pending().await,
                     }
-                } => None,
-                () = console.drained(), if waiting => None,
-                () = time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => None,
+                } => Event::Due,
+                () = console.drained(), if waiting => Event::Due,
+                () = time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => Event::Due,
                 // A session's peer is told when the machine goes off or on.
-                _ = power.changed(), if attached => None,
-                () = controller.message() => None,
+                _ = power.changed(), if attached => Event::Due,
+                () = controller.message() => Event::Due,
                 _ = &mut closing => break,
             };
-            match readable {
-                Some(index) => {
+            match event {
+                Event::Readable(index) => {
                     turn = index + 1;
                     self.answer(index).await;
                 }
-                None => {
+                Event::Knock(knock) => self.answer_knock(knock),
+                Event::Look => self.binding.look(),
+                Event::Due => {
                     let Self { server, controller, .. } = &mut self;
                     controller.with(|bmc| server.tick(Instant::now(), bmc));
                 }
@@ -181,7 +230,7 @@ impl Door {
 
     async fn answer(&mut self, index: usize) {
         for _ in 0..BATCH {
-            let Some(socket) = self.sockets.get(index) else { return };
+            let Some(socket) = self.binding.sockets().get(index) else { return };
             let (count, peer, local) = match socket.receive(&mut self.buffer) {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -215,6 +264,16 @@ impl Door {
             self.transmit();
         }
         tokio::task::yield_now().await;
+    }
+
+    /// Says whether the server answers a ping, as it would to one that comes by the network.
+    fn answer_knock(&mut self, knock: Knock) {
+        let mut ping = PING;
+        let route = Route { peer: SocketAddr::from(([127, 0, 0, 1], 0)), tag: u64::MAX };
+        let Self { server, controller, out, .. } = self;
+        let answers = controller.with(|bmc| server.handle(Instant::now(), route, &mut ping, bmc, out));
+        // Whoever asked may have gone.
+        let _ = knock.send(Answer { answers, open: !self.binding.sockets().is_empty() });
     }
 
     /// Moves bytes between the SOL session and the console, as far as both have room.
@@ -274,7 +333,7 @@ impl Door {
     fn send(&self, route: Route) {
         let local = usize::try_from(route.tag).ok().and_then(|tag| self.locals.get(tag));
         let Some(local) = local else { return };
-        let Some(socket) = self.sockets.get(local.socket) else { return };
+        let Some(socket) = self.binding.sockets().get(local.socket) else { return };
         if let Err(error) = socket.send(&self.out, route.peer, local) {
             // Clients repeat what is not answered, so a full buffer is no more than a lost packet.
             tracing::debug!("send IPMI to {}: {error}", route.peer);

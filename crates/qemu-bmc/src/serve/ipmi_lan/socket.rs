@@ -38,7 +38,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+    /// Binds a socket to an address, and to an interface if only what comes by that is meant.
+    pub(super) fn bind(address: SocketAddr, interface: Option<&str>) -> io::Result<Self> {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         if address.is_ipv6() {
@@ -46,6 +47,9 @@ impl Socket {
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         } else {
             setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        if let Some(interface) = interface {
+            setsockopt(&socket, sockopt::BindToDevice, &interface.into())?;
         }
         // The kernel's maximum may be less, which is no reason to fail.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
@@ -143,7 +147,7 @@ mod tests {
     use super::*;
 
     async fn echo(server: &str, client: &str, target: &str) -> SocketAddr {
-        let socket = Socket::bind(server.parse().unwrap()).unwrap();
+        let socket = Socket::bind(server.parse().unwrap(), None).unwrap();
         let asking = UdpSocket::bind(client).await.unwrap();
         let target = SocketAddr::new(target.parse().unwrap(), socket.address().port());
         asking.send_to(b"ping", target).await.unwrap();
