@@ -13,6 +13,7 @@
 
 #![allow(dead_code, reason = "NICs are in the making")]
 
+pub(crate) mod host;
 pub(crate) mod mac;
 pub(crate) mod selection;
 
@@ -62,6 +63,13 @@ pub(crate) struct Tap {
 pub(crate) struct Attachment {
     pub(crate) interface: String,
     pub(crate) mode: Mode,
-    /// The TAP device's name.
+    /// The device's name that QEMU has the descriptors of.
     pub(crate) tap: String,
+    /// The bridge's name, where there is one.
+    pub(crate) bridge: Option<String>,
+    /// How many queues the device has.
+    pub(crate) queues: u32,
+    /// As requested.
+    pub(crate) virtio: bool,
+    pub(crate) before: host::Before,
 }

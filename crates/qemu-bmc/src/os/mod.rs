@@ -6,4 +6,6 @@
 pub(crate) mod atomic_file;
 pub(crate) mod children;
 pub(crate) mod life;
+pub(crate) mod namespace;
 pub(crate) mod readiness;
+pub(crate) mod tap;

@@ -1,0 +1,61 @@
+//! Back from a NIC's end to the interface as it was.
+
+use netlink_packet_route::link::{In6AddrGenMode, LinkFlags};
+use rustix::io::Errno;
+use tracing::{debug, warn};
+
+use super::{super::Attachment, Before, Host, netlink::Refusal};
+use crate::{config::Mode, os::namespace};
+
+impl Host {
+    /// Takes back every step, in any order and however many of them there were.
+    pub(super) fn undo(&self, attachment: &Attachment) {
+        let (name, before) = (&attachment.interface, &attachment.before);
+        if before.namespace != namespace::name() {
+            debug!("what was done to {name} went with its network namespace");
+            return;
+        }
+        for device in [Some(&attachment.tap), attachment.bridge.as_ref()].into_iter().flatten() {
+            tell(self.netlink.remove(device), || format!("remove {device}"));
+        }
+        // By its number: under its name there may be another one by now, to which nothing was done.
+        match self.netlink.interface_at(before.index) {
+            Ok(Some(_)) => self.restore(attachment.mode, name, before),
+            Ok(None) => debug!("{name} went before it was detached"),
+            Err(error) => warn!("look at {name}: {error}"),
+        }
+    }
+
+    fn restore(&self, mode: Mode, name: &str, before: &Before) {
+        let index = before.index;
+        if mode == Mode::Redirect {
+            tell(self.netlink.stop_redirecting(index), || format!("stop redirecting {name}"));
+        }
+        if let Some(generation) = before.address_generation {
+            let mode = In6AddrGenMode::from(generation);
+            tell(self.netlink.set_address_generation(index, mode), || {
+                format!("let the kernel give {name} addresses again")
+            });
+        }
+        let mut which = LinkFlags::Promisc;
+        if !before.up {
+            which |= LinkFlags::Up;
+        }
+        let flags = if before.promiscuous { LinkFlags::Promisc } else { LinkFlags::empty() };
+        tell(self.netlink.set_flags(index, which, flags), || format!("set the flags of {name}"));
+        for address in &before.addresses {
+            tell(self.netlink.put_back_address(address), || format!("put an address of {name} back"));
+        }
+        for route in &before.routes {
+            tell(self.netlink.put_back_route(route), || format!("put a route by {name} back"));
+        }
+    }
+}
+
+fn tell<T>(outcome: Result<T, Refusal>, doing: impl FnOnce() -> String) {
+    match outcome {
+        Ok(_) => {}
+        Err(Refusal { errno: Errno::NODEV, .. }) => debug!("{}: it is gone", doing()),
+        Err(error) => warn!("{}: {error}", doing()),
+    }
+}
