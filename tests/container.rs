@@ -1,7 +1,4 @@
 //! The image, in containers: the README's quick start word for word, without privileges, health, docker stop.
-//!
-//! `make test` builds the image and names it in QEMU_BMC_TEST_IMAGE; without an engine these tests say that
-//! they were left out.
 
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
@@ -15,31 +12,14 @@ use std::{
     time::Duration,
 };
 
-use support::{BOOT, READY, Said, guest_media, own_address, run, tail, wait_for};
-
-const A_WHILE: Duration = Duration::from_secs(60);
+use support::{
+    BOOT, READY, Said,
+    docker::{A_WHILE, docker, image, logs},
+    guest_media, own_address, run, tail, wait_for,
+};
 
 /// A first build of the image; here it is there already, and every layer is found again.
 const BUILD: Duration = Duration::from_secs(1800);
-
-/// The image under test, if there is an engine to run it.
-fn image() -> Option<String> {
-    let image = std::env::var("QEMU_BMC_TEST_IMAGE").ok();
-    if image.is_none() {
-        assert!(
-            std::env::var("CI").is_err(),
-            "QEMU_BMC_TEST_IMAGE names no image, and nothing may be left out here"
-        );
-        eprintln!(
-            "left out: QEMU_BMC_TEST_IMAGE names no image (make test builds one where a docker engine runs)"
-        );
-    }
-    image
-}
-
-fn docker(arguments: &[&str]) -> Said {
-    run(Command::new("docker").args(arguments), A_WHILE)
-}
 
 /// A container, removed when the test is over.
 struct Container {
@@ -79,8 +59,7 @@ impl Container {
     }
 
     fn logs(&self) -> String {
-        let said = docker(&["logs", &self.name]);
-        said.out + &said.err
+        logs(&self.name)
     }
 
     fn exec(&self, command: &[&str]) -> Said {

@@ -14,9 +14,12 @@
     clippy::print_stderr
 )]
 
+pub mod docker;
+pub mod installer;
 pub mod lab;
 pub mod qemu;
 pub mod terminal;
+pub mod topology;
 
 use std::{
     collections::BTreeMap,

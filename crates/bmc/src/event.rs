@@ -159,8 +159,7 @@ impl Event {
                 | Fact::Panicked { .. },
             ) => Severity::Error,
             Self::Machine(
-                Fact::Paused
-                | Fact::ShutdownIgnored { .. }
+                Fact::ShutdownIgnored { .. }
                 | Fact::Unresponsive { .. }
                 | Fact::Stopped { why: StopReason::Forced },
             )

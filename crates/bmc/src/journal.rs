@@ -116,7 +116,7 @@ impl Journal {
             Fact::Reset { by: ResetBy::Command | ResetBy::Guest } => vec![restart(context)],
             Fact::Panicked { .. } => vec![os_stop(CRITICAL_STOP)],
             Fact::ShutdownIgnored { .. } => vec![os_stop(AGENT_NOT_RESPONDING)],
-            Fact::Adopted | Fact::Paused | Fact::Resumed | Fact::Unresponsive { .. } => Vec::new(),
+            Fact::Adopted | Fact::Unresponsive { .. } => Vec::new(),
         }
     }
 
