@@ -17,19 +17,25 @@
 //! **Time-outs.** A call that ran out of time is forgotten: its reply, if it comes, is dropped. QEMU may
 //! still carry the command out if it was sent; one that was not sent yet never will be.
 //!
+//! **Descriptors** travel with the first byte of the command that they are for (SCM_RIGHTS, unix(7)), which is how
+//! QEMU tells whose they are. They are closed here once they are on their way, or will never be.
+//!
 //! **Slow readers.** At most [`EVENT_BACKLOG`] events wait. A reader that lets more pile up loses the
 //! connection ([`Disconnect::Backlog`]) rather than an event: after a connection is lost everybody asks QEMU
 //! for its state again, after a lost event nobody would.
 
 use std::collections::HashMap;
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -126,9 +132,34 @@ impl Client {
     /// # Errors
     /// QEMU refused, was silent, is gone, or answered in an unexpected form.
     pub async fn call<C: Command>(&self, command: &C, timeout: Duration) -> Result<Reply<C::Answer>, Error> {
+        self.call_with(command, None, timeout).await
+    }
+
+    /// As [`Client::call`], of a command that takes a descriptor, such as [`GetFd`](crate::commands::GetFd).
+    ///
+    /// QEMU keeps the descriptors of one message only, until its command takes them: so they must be handed over
+    /// one after the other.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub async fn call_with_descriptor<C: Command>(
+        &self,
+        command: &C,
+        descriptor: OwnedFd,
+        timeout: Duration,
+    ) -> Result<Reply<C::Answer>, Error> {
+        self.call_with(command, Some(descriptor), timeout).await
+    }
+
+    async fn call_with<C: Command>(
+        &self,
+        command: &C,
+        descriptor: Option<OwnedFd>,
+        timeout: Duration,
+    ) -> Result<Reply<C::Answer>, Error> {
         let arguments = serde_json::to_value(command)
             .map_err(|source| Error::Arguments { command: C::NAME.to_owned(), source })?;
-        let reply = self.execute(C::NAME, arguments, timeout).await?;
+        let reply = self.exchange(C::NAME, arguments, descriptor, timeout).await?;
         let value = C::Answer::deserialize(reply.value)
             .map_err(|source| Error::Answer { command: C::NAME.to_owned(), source })?;
         Ok(Reply { seq: reply.seq, value })
@@ -144,10 +175,20 @@ impl Client {
         arguments: Value,
         timeout: Duration,
     ) -> Result<Reply<Value>, Error> {
+        self.exchange(name, arguments, None, timeout).await
+    }
+
+    async fn exchange(
+        &self,
+        name: &str,
+        arguments: Value,
+        descriptor: Option<OwnedFd>,
+        timeout: Duration,
+    ) -> Result<Reply<Value>, Error> {
         let disconnected = || Error::Disconnected { command: name.to_owned(), source: self.disconnect() };
         let exchange = async {
             let (answer, answered) = oneshot::channel();
-            let request = Request { command: name.to_owned(), arguments, answer };
+            let request = Request { command: name.to_owned(), arguments, descriptor, answer };
             self.requests.send(request).await.map_err(|_| disconnected())?;
             let outcome = answered.await.map_err(|_| disconnected())?;
             outcome.map_err(|refusal| Error::Refused { command: name.to_owned(), refusal })
@@ -194,7 +235,37 @@ type Outcome = Result<Reply<Value>, Refusal>;
 struct Request {
     command: String,
     arguments: Value,
+    descriptor: Option<OwnedFd>,
     answer: oneshot::Sender<Outcome>,
+}
+
+/// What is being written.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// To go with the first of the bytes.
+    descriptor: Option<OwnedFd>,
+}
+
+impl Outgoing {
+    /// Writes as much as the socket takes. Cancelling loses nothing.
+    async fn write(&mut self, socket: &UnixStream) -> io::Result<()> {
+        let written = socket.async_io(Interest::WRITABLE, || self.send(socket)).await?;
+        self.bytes.drain(..written);
+        self.descriptor = None;
+        Ok(())
+    }
+
+    fn send(&self, socket: &UnixStream) -> io::Result<usize> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = self.descriptor.as_ref().map(|descriptor| [descriptor.as_fd()]);
+        if let Some(descriptors) = &descriptors {
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        Ok(sendmsg(socket, &[IoSlice::new(&self.bytes)], &mut control, flags)?)
+    }
 }
 
 /// Serves the connection until it ends, then tells everybody why.
@@ -220,29 +291,29 @@ struct Driver {
 
 impl Driver {
     async fn drive(&mut self, stream: &mut UnixStream, requests: &mut mpsc::Receiver<Request>) -> Disconnect {
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, writer) = stream.split();
         let mut chunk = vec![0; READ_SIZE];
-        let mut outgoing = Vec::new();
+        let mut outgoing = Outgoing::default();
         let mut can_write = true;
         loop {
             if let Err(cause) = self.dispatch_all() {
                 return cause;
             }
+            let has_outgoing = !outgoing.bytes.is_empty();
             tokio::select! {
                 result = reader.read(&mut chunk) => match received(result) {
                     Ok(read) => self.decoder.feed(chunk.get(..read).unwrap_or_default()),
                     Err(cause) => return cause,
                 },
-                result = writer.write(&outgoing), if !outgoing.is_empty() => match result {
-                    Ok(written) => drop(outgoing.drain(..written)),
+                result = outgoing.write(writer.as_ref()), if has_outgoing => {
                     // QEMU is gone, but its last events may still be unread: reading will find the end.
-                    Err(_) => {
+                    if result.is_err() {
                         can_write = false;
-                        outgoing.clear();
+                        outgoing = Outgoing::default();
                     }
                 },
                 // One at a time, so that a call that times out before its turn is never sent.
-                request = requests.recv(), if can_write && outgoing.is_empty() => match request {
+                request = requests.recv(), if can_write && !has_outgoing => match request {
                     Some(request) => outgoing = self.begin(request),
                     None => return Disconnect::Abandoned,
                 },
@@ -250,15 +321,16 @@ impl Driver {
         }
     }
 
-    /// The bytes to write for a call; none if nobody waits for it any more.
-    fn begin(&mut self, request: Request) -> Vec<u8> {
+    /// What to write for a call; nothing if nobody waits for it any more.
+    fn begin(&mut self, request: Request) -> Outgoing {
         self.calls.retain(|_, answer| !answer.is_closed());
         if request.answer.is_closed() {
-            return Vec::new();
+            return Outgoing::default();
         }
         self.last_id += 1;
         self.calls.insert(self.last_id, request.answer);
-        codec::encode(self.last_id, &request.command, request.arguments)
+        let bytes = codec::encode(self.last_id, &request.command, request.arguments);
+        Outgoing { bytes, descriptor: request.descriptor }
     }
 
     fn dispatch_all(&mut self) -> Result<(), Disconnect> {

@@ -52,6 +52,12 @@ commands! {
     "blockdev-change-medium" BlockdevChangeMedium<'_>   => Done;
     "eject"                  Eject<'_>                  => Done;
     "set_link"               SetLink<'_>                => Done;
+    "getfd"                  GetFd<'_>                  => Done;
+    "closefd"                CloseFd<'_>                => Done;
+    "netdev_add"             NetdevAdd                  => Done;
+    "netdev_del"             NetdevDel<'_>              => Done;
+    "device_add"             DeviceAdd                  => Done;
+    "device_del"             DeviceDel<'_>              => Done;
     "screendump"             Screendump<'_>             => Done;
     "send-key"               SendKey<'_>                => Done;
     "input-send-event"       InputSendEvent<'_>         => Done;
@@ -340,6 +346,45 @@ pub struct SetLink<'a> {
     pub name: &'a str,
     /// Plugged in.
     pub up: bool,
+}
+
+/// Hands QEMU the descriptor that goes with it
+/// ([`call_with_descriptor`](crate::Client::call_with_descriptor)).
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct GetFd<'a> {
+    /// What later commands of this connection call it. An earlier one of that name is closed.
+    pub fdname: &'a str,
+}
+
+/// Closes a descriptor that no command has taken.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CloseFd<'a> {
+    /// What it is called.
+    pub fdname: &'a str,
+}
+
+/// Makes a network backend, of the arguments that `-netdev` takes as JSON.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct NetdevAdd(pub Value);
+
+/// Takes a network backend away.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct NetdevDel<'a> {
+    /// Its `id`.
+    pub id: &'a str,
+}
+
+/// Plugs a device in, of the arguments that `-device` takes as JSON.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct DeviceAdd(pub Value);
+
+/// Asks the guest to let go of a device. `DEVICE_DELETED` follows if it does.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct DeviceDel<'a> {
+    /// Its `id`.
+    pub id: &'a str,
 }
 
 /// Writes the screen to a file, which QEMU creates.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
@@ -205,4 +206,33 @@ async fn a_machine_is_worked_by_typed_commands() {
     client.call(&InjectNmi, LONG).await.unwrap();
     client.call(&SystemPowerdown, LONG).await.unwrap();
     event(&mut events, |event| *event == Event::Powerdown).await;
+}
+
+#[tokio::test]
+async fn a_nic_is_plugged_in_with_a_descriptor_of_ours() {
+    let machine = ["-machine", "q35", "-device", "pcie-root-port,id=port0,chassis=1"];
+    let Some((_qemu, Session { client, .. })) = Qemu::start(&machine).await else { return };
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    client.call_with_descriptor(&GetFd { fdname: "net0-fd" }, theirs.into(), LONG).await.unwrap();
+    let netdev = json!({"type": "dgram", "id": "net0", "local": {"type": "fd", "str": "net0-fd"}});
+    client.call(&NetdevAdd(netdev), LONG).await.unwrap();
+    let device = json!({"driver": "e1000", "id": "nic0", "netdev": "net0", "bus": "port0"});
+    client.call(&DeviceAdd(device), LONG).await.unwrap();
+
+    // The other end of ours is open as long as QEMU has it.
+    ours.send(&[0xff; 60]).unwrap();
+    client.call(&DeviceDel { id: "nic0" }, LONG).await.unwrap();
+    client.call(&NetdevDel { id: "net0" }, LONG).await.unwrap();
+    let closed = async {
+        while ours.send(&[0xff; 60]).is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LONG, closed).await.expect("QEMU closes it with the backend");
+
+    let (_ours, theirs) = UnixDatagram::pair().unwrap();
+    client.call_with_descriptor(&GetFd { fdname: "unused" }, theirs.into(), LONG).await.unwrap();
+    client.call(&CloseFd { fdname: "unused" }, LONG).await.unwrap();
+    let error = client.call(&CloseFd { fdname: "unused" }, LONG).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
 }
