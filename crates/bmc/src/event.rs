@@ -161,6 +161,7 @@ impl Event {
             Self::Machine(
                 Fact::ShutdownIgnored { .. }
                 | Fact::Unresponsive { .. }
+                | Fact::LinkChanged { up: false, .. }
                 | Fact::Stopped { why: StopReason::Forced },
             )
             | Self::BootFlagsExpired

@@ -34,6 +34,13 @@ pub enum Fact {
         /// How long it had, in seconds.
         after: u64,
     },
+    /// A NIC has its link again, or has lost it.
+    LinkChanged {
+        /// The NIC's name.
+        nic: String,
+        /// It has a link.
+        up: bool,
+    },
     /// QEMU does not answer its control socket.
     Unresponsive {
         /// What was tried.
@@ -88,6 +95,8 @@ impl fmt::Display for Fact {
             Self::Reset { by: ResetBy::Guest } => f.write_str("the guest rebooted"),
             Self::Panicked { action } => write!(f, "the guest panicked (action: {action})"),
             Self::ShutdownIgnored { after } => write!(f, "the guest ignored a soft shutdown for {after} s"),
+            Self::LinkChanged { nic, up: true } => write!(f, "{nic} has a link again"),
+            Self::LinkChanged { nic, up: false } => write!(f, "{nic} has lost its link"),
             Self::Unresponsive { doing } => write!(f, "QEMU does not answer ({doing})"),
         }
     }

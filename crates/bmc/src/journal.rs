@@ -13,6 +13,7 @@
 //! | QEMU did not start | power unit | soft power control failure, until the next start |
 //! | reset | restart | cause and channel |
 //! | the boot device was changed | system event | reconfigured |
+//! | a NIC lost its link, or has it again | its own, LAN | heartbeat lost, heartbeat |
 //! | a login failed | platform security | out-of-band password violation; user and channel |
 //! | a user was changed | version change | software change; the user's number |
 //! | the controller started | microcontroller; power unit | running; input lost and back, if it was |
@@ -116,7 +117,8 @@ impl Journal {
             Fact::Reset { by: ResetBy::Command | ResetBy::Guest } => vec![restart(context)],
             Fact::Panicked { .. } => vec![os_stop(CRITICAL_STOP)],
             Fact::ShutdownIgnored { .. } => vec![os_stop(AGENT_NOT_RESPONDING)],
-            Fact::Adopted | Fact::Unresponsive { .. } => Vec::new(),
+            // A NIC's own sensor says what became of its link.
+            Fact::Adopted | Fact::Unresponsive { .. } | Fact::LinkChanged { .. } => Vec::new(),
         }
     }
 

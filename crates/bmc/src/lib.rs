@@ -35,6 +35,7 @@ mod identity;
 mod journal;
 mod lan;
 mod messages;
+mod nics;
 mod pef;
 mod platform_event;
 mod power;
@@ -78,6 +79,7 @@ pub use lan::{
 pub use messages::{
     Attention, MessageFlags, MessageRefusal, OutgoingMessage, ReceivedMessage, SessionAddress, enables,
 };
+pub use nics::Nic;
 pub use pef::{
     ALERT_STRING_MAX, Actions, Alert, AlertPolicy, AlertString, DataMatch, EventFilter, FILTERS,
     ImmediateError, Outcome, POLICIES, Pef, PefConfig, Processed, Report, Rule, STRINGS, SystemGuid,
@@ -138,6 +140,7 @@ pub struct Bmc {
     pub(crate) pef: Pef,
     pub(crate) firewall: Firewall,
     sensors: sensors::Sensors,
+    nics: Vec<Nic>,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
     /// Set once all settings are to be forgotten, with the restart that comes.
@@ -183,6 +186,7 @@ impl Bmc {
             journal: journal::Journal::default(),
             generates_events: true,
             sensors: sensors::Sensors::default(),
+            nics: Vec::new(),
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
@@ -262,6 +266,7 @@ impl Bmc {
                 ResetBy::Command => cause,
                 ResetBy::Guest => RestartCause::SoftReset,
             }),
+            Fact::LinkChanged { nic, up } => self.set_link(nic, *up),
             Fact::Panicked { .. } | Fact::ShutdownIgnored { .. } | Fact::Unresponsive { .. } => {}
         }
         self.unsaved = true;
@@ -463,6 +468,7 @@ impl Bmc {
             pef: self.pef.to_saved(),
             firewall: self.firewall.clone(),
             sensors: self.sensors.to_saved(),
+            nics: self.nics.clone(),
             watchdog: self.watchdog.to_saved(),
             driver_enables: self.global_enables & enables::DRIVERS,
             users: self.users.to_saved(),
@@ -489,7 +495,9 @@ impl Bmc {
             self.record(Event::InventoryUnreadable { why });
         }
         self.clock.restore(saved.clock);
+        self.nics = saved.nics;
         self.sensors.restore(saved.sensors);
+        self.describe_nics();
         self.watchdog = Watchdog::from_saved(saved.watchdog);
         self.global_enables |= saved.driver_enables & enables::DRIVERS;
         self.last_on = saved.was_on;

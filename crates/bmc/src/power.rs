@@ -186,7 +186,7 @@ impl Power {
     }
 
     /// Whether the machine will be on once all that was accepted has been done; none if nothing is to be done.
-    pub(crate) fn will_be_on(&self) -> Option<bool> {
+    pub fn will_be_on(&self) -> Option<bool> {
         self.waiting.or(self.running).map(|(request, _)| request != PowerRequest::Off)
     }
 

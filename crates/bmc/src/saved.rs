@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Dcmi, Firewall, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock,
+    Dcmi, Firewall, Nic, SolSettings, boot::SavedBoot, chassis::SavedChassis, clock::SavedClock,
     configured::Applied, fru::SavedFru, lan::SavedLan, pef::SavedPef, sensors::SavedSensors,
     users::SavedUser, watchdog::SavedWatchdog,
 };
@@ -24,6 +24,7 @@ pub struct Saved {
     pub(crate) pef: SavedPef,
     pub(crate) firewall: Firewall,
     pub(crate) sensors: SavedSensors,
+    pub(crate) nics: Vec<Nic>,
     pub(crate) watchdog: SavedWatchdog,
     /// What the guest's driver has switched on, which lasts as long as its boot.
     pub(crate) driver_enables: u8,

@@ -36,7 +36,10 @@ pub use standard::standard;
 pub use threshold::{Hysteresis, Threshold, Thresholds};
 pub use unit::Unit;
 
-use crate::{AcpiSystemState, Bmc, Event, Fact, Generator, HostPower, PlatformEvent};
+use crate::{
+    AcpiSystemState, Bmc, Event, Fact, Generator, HostPower, PlatformEvent,
+    nics::{link_sensor, link_state},
+};
 
 /// What goes on in the guest: each a share between 0 and 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -78,6 +81,10 @@ pub enum InjectError {
 #[derive(Debug)]
 pub struct Sensors {
     sensors: Vec<Sensor>,
+    /// What there is beside the sensors of links.
+    definitions: Vec<Definition>,
+    /// The sensors of the NICs' links by name, and whether there is a link.
+    links: Vec<(String, bool)>,
     /// Counts samples; what strays follows it.
     samples: u32,
     sampled: Option<Instant>,
@@ -98,10 +105,12 @@ impl Default for Sensors {
 
 impl Sensors {
     fn of(definitions: Vec<Definition>) -> Self {
-        let mut sensors: Vec<_> = definitions.into_iter().map(Sensor::new).collect();
+        let mut sensors: Vec<_> = definitions.iter().cloned().map(Sensor::new).collect();
         sensors.sort_by_key(|sensor| sensor.definition().number);
         Self {
             sensors,
+            definitions,
+            links: Vec::new(),
             samples: 0,
             sampled: None,
             meter: power_meter::PowerMeter::default(),
@@ -157,11 +166,32 @@ impl Sensors {
         self.sensors.iter_mut().find(|sensor| sensor.definition().number == number)
     }
 
-    /// Puts these in the place of all. True if that makes other records than there were.
+    /// Puts these in the place of all but those of links. True if that makes other records than there were.
     fn replace(&mut self, definitions: Vec<Definition>, at: u32) -> bool {
+        self.definitions = definitions;
+        self.renew(at)
+    }
+
+    /// The NICs' links, by the names of their sensors. True if that makes other records than there were.
+    pub(crate) fn set_links(&mut self, links: Vec<(String, bool)>, at: u32) -> bool {
+        let names = |links: &[(String, bool)]| links.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let same = names(&links) == names(&self.links);
+        self.links = links;
+        !same && self.renew(at)
+    }
+
+    fn link_sensors(&self) -> Vec<Definition> {
+        let taken = |number: u8| self.definitions.iter().any(|definition| definition.number == number);
+        let numbers = (number::FIRST_LINK..u8::MAX).filter(|number| !taken(*number));
+        let named = numbers.zip(0..).zip(&self.links);
+        named.map(|((number, index), (name, _))| link_sensor(number, name.clone(), index)).collect()
+    }
+
+    fn renew(&mut self, at: u32) -> bool {
         let earlier = std::mem::take(&mut self.sensors);
         self.saved = SavedSensors::of(&earlier, &self.saved);
-        self.sensors = definitions.into_iter().map(Sensor::new).collect();
+        let definitions = self.definitions.iter().cloned().chain(self.link_sensors());
+        self.sensors = definitions.map(Sensor::new).collect();
         self.sensors.sort_by_key(|sensor| sensor.definition().number);
         let fingerprint = fingerprint(self.sensors.iter().map(Sensor::definition));
         let changed = self.stamp.fingerprint != fingerprint;
@@ -203,6 +233,12 @@ impl Sensors {
             let fresh = match &sensor.definition().kind {
                 Kind::Discrete(discrete) => match discrete.source {
                     StateSource::PowerState => Reading::States(1 << acpi_offset(acpi)),
+                    StateSource::Link if !on => Reading::Unavailable,
+                    StateSource::Link => {
+                        let name = &sensor.definition().name;
+                        let link = self.links.iter().find(|(of, _)| of == name);
+                        Reading::States(link_state(link.is_some_and(|(_, up)| *up)))
+                    }
                     StateSource::PowerUnit => Reading::States(u16::from(!on)),
                     StateSource::Fixed(_) if !on && !sensor.definition().standby => Reading::Unavailable,
                     StateSource::Fixed(states) => Reading::States(states),
@@ -268,7 +304,13 @@ impl Bmc {
         let on = self.host_power() == HostPower::On;
         let events = self.sensors.read(now, on, self.chassis.acpi().system);
         for event in events {
-            self.platform_event(event);
+            let sensor = self.sensors.get(event.sensor).map(Sensor::definition);
+            if sensor.is_some_and(|definition| definition.is_link()) {
+                // The fact has been told already, and better.
+                self.raise(event);
+            } else {
+                self.platform_event(event);
+            }
         }
         &self.sensors
     }

@@ -141,6 +141,8 @@ pub struct Discrete {
 pub enum StateSource {
     /// They are these until somebody says otherwise, and a change makes an event.
     Fixed(u16),
+    /// Whether a NIC has a link. Its events say which of the two has come about.
+    Link,
     /// The ACPI power state. Its events are made where power changes.
     PowerState,
     /// Whether there is power. Its events are made where power changes.
@@ -164,6 +166,11 @@ impl Definition {
     /// Whether it is one of the controller's own, which nobody else can write or take away.
     pub fn is_own(&self) -> bool {
         self.number < super::number::FIRST_FREE
+    }
+
+    /// Whether it is the sensor of a NIC's link.
+    pub(crate) fn is_link(&self) -> bool {
+        matches!(&self.kind, Kind::Discrete(discrete) if discrete.source == StateSource::Link)
     }
 
     /// The events that it can generate, a bit each offset: asserted and deasserted.

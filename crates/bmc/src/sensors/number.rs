@@ -25,3 +25,6 @@ pub const BOOT: u8 = 0x0a;
 pub const CONFIGURATION: u8 = 0x0b;
 /// The first number that is free for others.
 pub const FIRST_FREE: u8 = 0x10;
+/// The first number of those for the NICs' links, one for each NIC in its place. What a sensors file has there
+/// moves them on.
+pub const FIRST_LINK: u8 = 0xc0;

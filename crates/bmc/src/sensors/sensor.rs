@@ -11,7 +11,7 @@
 //! ends; what ended meanwhile makes its event when the sensor is read again, and what still holds makes none.
 
 use super::{Analog, Definition, Hysteresis, Kind, StateSource, Thresholds, states};
-use crate::{Direction, Generator, PlatformEvent, THRESHOLD};
+use crate::{Direction, Generator, PlatformEvent, THRESHOLD, nics::link_state};
 
 /// What a sensor reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,7 @@ impl Sensor {
         if let Kind::Discrete(discrete) = &sensor.definition.kind {
             sensor.reading = match discrete.source {
                 StateSource::Fixed(states) => Reading::States(states),
+                StateSource::Link => Reading::States(link_state(true)),
                 _ => Reading::States(0),
             };
             // What it begins with is no news.
