@@ -14,9 +14,10 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{
     config::{self, ThisHost},
-    machine::{argv, disk, firmware, nic},
+    machine::{argv, disk, firmware, preview},
+    nics::host::Host,
     serve::{
-        control::{LogEntry, PowerName, Request, Response, SelAction},
+        control::{LogEntry, NicLine, PowerName, Request, Response, SelAction},
         ipmi_lan::PING,
         sensors::SensorLine,
     },
@@ -57,15 +58,18 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let inspect = |path: &Option<std::path::PathBuf>| path.as_deref().map(disk::inspect).transpose();
     let (disk, cdrom) = (inspect(&plan.machine.disk)?, inspect(&plan.machine.cdrom)?);
     let kvm = plan.machine.kvm && Path::new("/dev/kvm").exists();
+    let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
+    let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();
+    let node = uuid::Uuid::from_bytes(identity.uuid);
     let arguments = argv::arguments(&argv::Spec {
         plan: &plan.machine,
-        identity: &Store::new(&plan.paths.state_dir).identity(&plan.machine.identity),
+        identity: &identity,
         accelerator: if kvm { argv::Accelerator::Kvm } else { argv::Accelerator::Tcg },
         disk: disk.as_ref(),
         cdrom: cdrom.as_ref(),
         firmware: &firmware::locate(plan.machine.firmware, &plan.paths.state_dir)?,
         sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
-        nics: &nic::NicSet::default(),
+        nics: &preview(&plan.machine, node, &links),
         order: &crate::machine::usual_order(&plan.machine.boot),
         setup: false,
     });
@@ -125,6 +129,10 @@ pub(crate) fn status() -> anyhow::Result<()> {
     let interface = status.ipmi_interface.map(|interface| format!(" on {interface}")).unwrap_or_default();
     for address in status.ipmi {
         writeln!(out, "IPMI:            udp {address}{interface}")?;
+    }
+    for NicLine { name, mac, attached, up } in status.nics {
+        let link = if up { "up" } else { "down" };
+        writeln!(out, "NIC:             {name:<8} {attached:<8} {mac}  link {link}")?;
     }
     for (index, (at, event)) in status.events.iter().rev().take(10).rev().enumerate() {
         let label = if index == 0 { "Last events:" } else { "" };

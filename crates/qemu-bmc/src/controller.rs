@@ -42,6 +42,7 @@ pub(crate) struct Controller {
     intents: Notify,
     unsaved: Notify,
     power: watch::Sender<HostPower>,
+    unwanted: watch::Sender<bool>,
     signals: watch::Sender<Signals>,
     messages: Notify,
     alerts: Notify,
@@ -65,6 +66,7 @@ impl Controller {
             intents: Notify::new(),
             unsaved: Notify::new(),
             power: watch::Sender::new(HostPower::Off),
+            unwanted: watch::Sender::new(false),
             signals: watch::Sender::new(Signals::default()),
             messages: Notify::new(),
             alerts: Notify::new(),
@@ -89,6 +91,7 @@ impl Controller {
         bmc.settle(Instant::now());
         let (events, intents) = (bmc.take_events(), bmc.has_intent());
         let (power, signals) = (bmc.host_power(), Signals::of(&bmc));
+        let unwanted = bmc.power_state().will_be_on() == Some(false);
         let (messages, alerts) = (bmc.has_outgoing_message(), bmc.has_alerts());
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
@@ -127,6 +130,7 @@ impl Controller {
             self.deadline.notify_one();
         }
         self.power.send_if_modified(|shown| std::mem::replace(shown, power) != power);
+        self.unwanted.send_if_modified(|shown| std::mem::replace(shown, unwanted) != unwanted);
         self.signals.send_if_modified(|shown| std::mem::replace(shown, signals) != signals);
         result
     }
@@ -193,6 +197,12 @@ impl Controller {
     /// What the guest's own interface has to show, to watch.
     pub(crate) fn signals(&self) -> watch::Receiver<Signals> {
         self.signals.subscribe()
+    }
+
+    /// Waits until the machine is to be off once all that was accepted has been done.
+    pub(crate) async fn unwanted(&self) {
+        // This value has the sender, so it does not go away.
+        let _ = self.unwanted.subscribe().wait_for(|unwanted| *unwanted).await;
     }
 
     /// Waits until the guest has a message for a remote console. One task waits: the LAN's door.

@@ -72,6 +72,19 @@ impl Mode {
     }
 }
 
+/// As it is set.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redirect => "redirect",
+            Self::Bridge => "bridge",
+            Self::Macvtap => "macvtap",
+            Self::User => "user",
+            Self::None => "none",
+        })
+    }
+}
+
 /// The mode of each interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Modes {
@@ -152,7 +165,7 @@ impl Macs {
 }
 
 /// The hardware address of a NIC: unicast.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Mac(pub(crate) [u8; 6]);
 
 impl fmt::Display for Mac {

@@ -12,18 +12,20 @@ use std::{
 };
 
 use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
-use nics::Nics;
+pub(crate) use nics::preview;
+use nics::{LinkChange, Nics};
 use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
     time,
 };
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::{
     argv::{Accelerator, Sockets},
     boot,
-    guest::{ANSWER_LIMIT, Adopted, Guest, Happening, Record},
+    guest::{ANSWER_LIMIT, Adopted, Found, Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
     monitor::{self, Meaning},
@@ -105,7 +107,7 @@ impl Driver {
     pub(crate) async fn run(self) -> std::io::Result<End> {
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
-        let nics = Nics::new(&self.plan.nics, &self.plan.identity.name);
+        let nics = Nics::new(&self.plan, &self.paths.run_dir);
         let mut machine = Machine {
             driver: self,
             sockets,
@@ -134,6 +136,7 @@ enum Next {
     Intent,
     Order(Order),
     SoftRanOut,
+    Interfaces,
     ResetSettled,
     Sample,
     Stop,
@@ -186,6 +189,7 @@ impl Machine {
                 }
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
+                Next::Interfaces => self.follow_interfaces().await,
                 Next::ResetSettled => self.settle().await,
                 Next::Sample => self.sample().await,
                 Next::Stop => return End::Stopped,
@@ -213,6 +217,7 @@ impl Machine {
             }
             () = time::sleep_until(self.settling.unwrap_or_else(Instant::now).into()),
                 if self.settling.is_some() => Next::ResetSettled,
+            () = self.nics.changed(), if runs => Next::Interfaces,
             () = time::sleep_until(self.sample_at.into()), if runs => Next::Sample,
         }
     }
@@ -238,9 +243,11 @@ impl Machine {
             Happening::MonitorLost => tracing::debug!("no connection to QEMU's monitor"),
             Happening::MonitorBack => {
                 info!("QEMU's monitor answers again");
+                self.nics.doubt();
+                self.follow_interfaces().await;
                 self.arm().await;
             }
-            Happening::Ended(ended) => self.ended_by_itself(ended),
+            Happening::Ended(ended) => self.ended_by_itself(ended).await,
         }
     }
 
@@ -274,8 +281,9 @@ impl Machine {
         }
     }
 
-    fn ended_by_itself(&mut self, ended: Ended) {
+    async fn ended_by_itself(&mut self, ended: Ended) {
         let Some(guest) = self.guest.take() else { return };
+        self.nics.release().await;
         let why = monitor::stop_reason(guest.announced.as_ref(), ended, &self.messages.last_words());
         self.gone(why);
     }
@@ -345,7 +353,7 @@ impl Machine {
     }
 
     async fn power_on(&mut self) {
-        if self.guest.is_some() {
+        if self.guest.is_some() || !self.wait_for_interfaces().await {
             return;
         }
         match self.start().await {
@@ -453,6 +461,38 @@ impl Machine {
         }
     }
 
+    // ---- NICs ------------------------------------------------------------------------------------
+
+    /// Gives the lab its time to add interfaces. False if the machine is not wanted on any more.
+    async fn wait_for_interfaces(&mut self) -> bool {
+        tokio::select! {
+            () = self.nics.wait() => true,
+            () = self.driver.controller.unwanted() => false,
+            _ = self.driver.stop.wait_for(|stop| *stop != Stop::No) => false,
+        }
+    }
+
+    /// Some interface is another than it was, or may be.
+    async fn follow_interfaces(&mut self) {
+        let Some(guest) = &mut self.guest else { return };
+        let changes = self.nics.follow(guest).await;
+        let node = Uuid::from_bytes(self.driver.controller.with(|bmc| bmc.identity.uuid));
+        if self.nics.plug_in(node, guest).await {
+            guest.forget_devices();
+            self.show_nics();
+            self.arm().await;
+        }
+        for LinkChange { nic, up } in changes {
+            self.report(Fact::LinkChanged { nic, up });
+        }
+    }
+
+    /// Lets the model know which NICs the machine has.
+    fn show_nics(&self) {
+        let nics = self.nics.shown();
+        self.controller().with(|bmc| bmc.set_nics(Instant::now(), nics));
+    }
+
     // ---- boot order ------------------------------------------------------------------------------
 
     async fn arm(&mut self) {
@@ -497,7 +537,10 @@ impl Machine {
 
     /// Takes over a machine that an earlier controller left running.
     async fn take_over(&mut self) {
-        let Some((process, setup)) = Record::find(&self.driver.paths.run_dir) else { return };
+        let Some(Found { process, setup, nics }) = Record::find(&self.driver.paths.run_dir) else {
+            self.nics.release().await;
+            return;
+        };
         info!("a machine is running already (process {}): it is taken over", process.pid());
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
@@ -518,9 +561,12 @@ impl Machine {
         if let Some(stream) = ipmi {
             let _ = self.driver.ipmi.send(InBand { stream, resumed: true });
         }
+        self.nics.adopt(nics, guest.client()).await;
         self.guest = Some(guest);
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.report(Fact::Adopted);
+        self.show_nics();
+        self.follow_interfaces().await;
         self.arm().await;
     }
 

@@ -23,6 +23,7 @@ use super::{
     argv::Sockets,
     boot::{self, Bootable},
     messages::Messages,
+    nic::Placed,
 };
 use crate::{
     chain,
@@ -51,6 +52,16 @@ const POLL: Duration = Duration::from_millis(2);
 pub(crate) struct Record {
     process: Token,
     setup: bool,
+    #[serde(default)]
+    nics: Vec<Placed>,
+}
+
+/// A machine that was found running.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) process: Process,
+    pub(crate) setup: bool,
+    pub(crate) nics: Vec<Placed>,
 }
 
 impl Record {
@@ -58,11 +69,11 @@ impl Record {
         run_dir.join("machine.json")
     }
 
-    /// The process of a machine that is still running.
-    pub(crate) fn find(run_dir: &Path) -> Option<(Process, bool)> {
-        let record: Self = store::read_or_set_aside(&Self::path(run_dir))?;
-        match Process::adopt(&record.process) {
-            Ok(process) => process.map(|process| (process, record.setup)),
+    /// A machine that is still running.
+    pub(crate) fn find(run_dir: &Path) -> Option<Found> {
+        let Self { process, setup, nics } = store::read_or_set_aside(&Self::path(run_dir))?;
+        match Process::adopt(&process) {
+            Ok(process) => process.map(|process| Found { process, setup, nics }),
             Err(error) => {
                 tracing::error!("take over the machine that was running: {}", chain(&error));
                 None
@@ -149,6 +160,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) capabilities: CapabilitySet,
     /// Whether the firmware's setup is to be shown.
     pub(crate) setup: bool,
+    /// The NICs among the arguments.
+    pub(crate) nics: &'a [Placed],
 }
 
 /// A start that is complete but for the last word: nothing has been executed yet.
@@ -200,18 +213,18 @@ impl Guest {
         }
         let process = spawn.start()?;
         // Before anything else, so that no death of this program leaves a QEMU that nobody knows of.
-        if let Some(token) = process.token() {
-            let record = Record { process: token.clone(), setup };
-            if let Err(error) = store::write(&Record::path(run_dir), &record) {
-                tracing::warn!("{error}; the machine can't be taken over if this program is killed");
-            }
-        }
+        write_record(&process, setup, launch.nics, run_dir);
         let connected = Self::finish_start(&process, sockets, messages).await;
         if connected.is_err() {
             Record::forget(run_dir);
         }
         let Connections { monitor, serial, ipmi } = connected?;
         Ok(Started { guest: Self::new(process, Some(monitor), setup, sockets), serial, ipmi })
+    }
+
+    /// Writes down that the machine has these NICs now.
+    pub(crate) fn write_record(&self, run_dir: &Path, nics: &[Placed]) {
+        write_record(&self.process, self.setup, nics, run_dir);
     }
 
     async fn finish_start(
@@ -411,9 +424,22 @@ impl Guest {
         self.armed.front().map(|(_, generation)| *generation)
     }
 
+    /// There are other devices than there were.
+    pub(crate) fn forget_devices(&mut self) {
+        self.devices.clear();
+    }
+
     /// Whether devices include a NIC.
     pub(crate) fn has_network(&self) -> bool {
         boot::has_network(&self.devices)
+    }
+}
+
+fn write_record(process: &Process, setup: bool, nics: &[Placed], run_dir: &Path) {
+    let Some(token) = process.token() else { return };
+    let record = Record { process: token.clone(), setup, nics: nics.to_vec() };
+    if let Err(error) = store::write(&Record::path(run_dir), &record) {
+        tracing::warn!("{error}; the machine can't be taken over if this program is killed");
     }
 }
 

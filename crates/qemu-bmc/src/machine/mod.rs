@@ -33,5 +33,5 @@ pub(crate) mod nic;
 mod setup;
 
 pub(crate) use boot::usual_order;
-pub(crate) use driver::{Driver, End, Order, Stop};
+pub(crate) use driver::{Driver, End, Order, Stop, preview};
 pub(crate) use foreign::Foreign;

@@ -12,11 +12,13 @@
 //! Everything is said in JSON, which the command line takes as well as the monitor, so that a NIC that comes
 //! later is the same as one that was there from the start.
 
-#![allow(dead_code, reason = "NICs are in the making")]
-
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::config::{Forward, Mac};
+use crate::{
+    config::{Forward, Mac},
+    nics::selection,
+};
 
 /// How many ports are kept free for NICs that come while the machine runs.
 pub(crate) const SPARE_PORTS: usize = 8;
@@ -35,6 +37,21 @@ const QUEUES_MAX: u32 = 8;
 
 /// The network behind a NIC in user mode.
 const USER_NETWORK: &str = "10.0.2.0/24";
+
+/// A NIC of a machine, as whoever takes the machine over has to know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Placed {
+    pub(crate) nic: selection::Nic,
+    /// The root port that it sits on.
+    pub(crate) port: usize,
+}
+
+impl Placed {
+    /// The device's id.
+    pub(crate) fn device_id(&self) -> String {
+        device_id(&self.nic.name)
+    }
+}
 
 /// All NICs that a machine starts with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,13 +6,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Link, mac::address};
 use crate::config::{FALLBACK_NIC, MANAGEMENT_NIC, Mac, Mode, Networks, NicsPlan, lab_number};
 
 /// A NIC that the guest is to have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Nic {
     /// Its interface's name, which is its own; one without an interface has a name that says what it is for.
     pub(crate) name: String,
@@ -28,10 +29,15 @@ pub(crate) fn select(plan: &NicsPlan, node: Uuid, links: &[Link]) -> Vec<Nic> {
     for name in management.into_iter().chain(interfaces(plan, links)) {
         nics.extend(nic(plan, node, &name, links, &nics));
     }
-    if nics.is_empty() && plan.never_without() {
-        nics.extend(nic(plan, node, FALLBACK_NIC, links, &nics));
+    if nics.is_empty() {
+        nics.extend(last_resort(plan, node));
     }
     nics
+}
+
+/// The NIC of a machine that has no other, if it is to have one then.
+pub(crate) fn last_resort(plan: &NicsPlan, node: Uuid) -> Option<Nic> {
+    plan.never_without().then(|| nic(plan, node, FALLBACK_NIC, &[], &[])).flatten()
 }
 
 /// The NIC for an interface that came to light while the machine runs with `others`, if it is to have one.

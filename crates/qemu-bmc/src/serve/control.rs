@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bmc::{Accepted, HostPower, PowerRequest, Requester};
+use bmc::{Accepted, Bmc, HostPower, PowerRequest, Requester};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -26,6 +26,7 @@ use super::{
     serial_tcp,
 };
 use crate::{
+    config::Mac,
     console::{Console, HISTORY},
     controller::Controller,
 };
@@ -160,8 +161,23 @@ pub(crate) struct Status {
     pub(crate) ipmi: Vec<SocketAddr>,
     /// The interface by which alone, and what is the matter with it.
     pub(crate) ipmi_interface: Option<String>,
+    /// The guest's NICs, of the machine that runs or the one that ran last.
+    pub(crate) nics: Vec<NicLine>,
     /// What happened last: seconds since 1970, and a sentence.
     pub(crate) events: Vec<(u64, String)>,
+}
+
+/// A NIC of the guest.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NicLine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its hardware address.
+    pub(crate) mac: String,
+    /// How it is attached.
+    pub(crate) attached: String,
+    /// Whether it has a link.
+    pub(crate) up: bool,
 }
 
 /// An entry of the event log.
@@ -326,9 +342,21 @@ impl Control {
             power_on_hours: bmc.chassis().power_on_time(now).as_secs() / 3600,
             ipmi: self.ipmi.addresses.clone(),
             ipmi_interface,
+            nics: nics(bmc),
             events: events.collect(),
         })
     }
+}
+
+fn nics(bmc: &Bmc) -> Vec<NicLine> {
+    let on = bmc.host_power() == HostPower::On;
+    let lines = bmc.nics().iter().map(|nic| NicLine {
+        name: nic.name.clone(),
+        mac: Mac(nic.mac).to_string(),
+        attached: nic.attached.clone(),
+        up: on && nic.up,
+    });
+    lines.collect()
 }
 
 fn said(outcome: Result<String, String>) -> Response {

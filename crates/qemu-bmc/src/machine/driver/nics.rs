@@ -1,84 +1,319 @@
-//! The machine's NICs: made before QEMU starts, let go when it has ended.
+//! The machine's NICs: attached before QEMU starts, followed while it runs, let go when it has ended.
+//!
+//! ```text
+//!   wait ─▶ prepare ─▶ QEMU starts ─▶ follow ⟲ ─▶ QEMU ends ─▶ release
+//!             │                         │  an interface goes down, up, away, comes back: the link follows
+//!             │                         └─ one appears for the first time: a NIC is plugged in
+//!             └─ which NICs, interfaces attached, descriptors for QEMU
+//! ```
+//!
+//! What was done to interfaces is on disk as long as it is in force ([`Host`]), and which NICs QEMU has is in
+//! the machine's record. So the next controller adopts both with a QEMU that runs on, and undoes what is left of
+//! one that doesn't.
 
-use std::os::fd::{OwnedFd, RawFd};
+mod follow;
+mod plug;
+mod wait;
 
-use sha2::{Digest as _, Sha256};
+use std::{
+    os::fd::{OwnedFd, RawFd},
+    path::{Path, PathBuf},
+};
 
-use super::super::nic::{self, Backend, Nic, NicSet, SPARE_PORTS};
-use crate::config::{Fallback, Forward, Mac, Networks, NicsPlan};
+pub(super) use follow::LinkChange;
 
-/// The NIC that belongs to no interface and is there for management.
-const MANAGEMENT: &str = "mgmt";
+use tracing::{error, warn};
+use uuid::Uuid;
 
-/// The only NIC of a machine for which there is no interface.
-const USER: &str = "user";
+use super::super::nic::{self, Backend, Nic, NicSet, PORTS_MAX, Placed, SPARE_PORTS};
+use crate::{
+    chain,
+    config::{Fallback, MachinePlan, Mode, Networks, NicsPlan},
+    nics::{
+        Attachment, Link, Request, Tap,
+        host::{Host, Watch},
+        selection,
+    },
+};
+
+/// The lowest number of a descriptor that QEMU inherits for a NIC.
+const FIRST_DESCRIPTOR: RawFd = 20;
 
 /// What a command line needs to know of the NICs, and what QEMU is to inherit for it.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     pub(super) set: NicSet,
+    pub(super) placed: Vec<Placed>,
     pub(super) inherited: Vec<(RawFd, OwnedFd)>,
 }
 
 /// The NICs of the machine.
-#[derive(Debug)]
 pub(super) struct Nics {
     plan: NicsPlan,
-    /// The node's name.
-    node: String,
-    /// Of the machine that runs.
-    names: Vec<String>,
+    cpus: u32,
+    /// What the guest is told that it is called.
+    hostname: String,
+    /// None where no interface can be the guest's.
+    host: Option<Host>,
+    watch: Option<Watch>,
+    /// Whether the lab has had its time to add interfaces.
+    awaited: bool,
+    /// Those of the machine that runs.
+    held: Vec<Held>,
+    /// How many root ports it has.
+    ports: usize,
+    given_up: GivenUp,
+    run_dir: PathBuf,
+}
+
+/// Interfaces that something failed with. It is tried again with another of the same name, or at the next start.
+#[derive(Debug, Default)]
+struct GivenUp(Vec<u32>);
+
+impl GivenUp {
+    fn contains(&self, link: &Link) -> bool {
+        self.0.contains(&link.index)
+    }
+
+    fn add(&mut self, link: &Link) {
+        self.0.push(link.index);
+    }
+}
+
+/// A NIC of the machine that runs.
+#[derive(Debug)]
+struct Held {
+    placed: Placed,
+    /// What was done for it to its interface.
+    attachment: Option<Attachment>,
+    /// Whether there is a link.
+    up: bool,
+    /// What its interface had last; none if that is not known.
+    mtu: Option<u32>,
+    /// Whether QEMU was told that there is a link; none if that is not known.
+    told: Option<bool>,
 }
 
 impl Nics {
-    pub(super) fn new(plan: &NicsPlan, node: &str) -> Self {
-        Self { plan: plan.clone(), node: nic::hostname(node), names: Vec::new() }
-    }
-
-    /// Makes what the machine starts with.
-    pub(super) fn prepare(&mut self, uuid: [u8; 16]) -> Prepared {
-        let mut names = Vec::new();
-        if self.plan.management {
-            names.push(MANAGEMENT.to_owned());
-        } else if self.plan.networks == Networks::Auto && self.plan.fallback == Fallback::User {
-            names.push(USER.to_owned());
-        }
-        let mut forwards = Some(self.plan.forwards.clone());
-        let nics = names.iter().enumerate().map(|(port, name)| {
-            let backend = self.user(forwards.take().unwrap_or_default());
-            Nic {
-                name: name.clone(),
-                mac: derived(uuid, name),
-                model: self.plan.model.clone(),
-                port,
-                backend,
+    pub(super) fn new(plan: &MachinePlan, run_dir: &Path) -> Self {
+        let host = match Host::open(run_dir) {
+            Ok(host) => Some(host),
+            Err(error) => {
+                warn!("look at the network interfaces: {error}; none of them can be the guest's");
+                None
             }
-        });
-        let nics: Vec<_> = nics.collect();
-        let spare = if self.plan.networks == Networks::None { 0 } else { SPARE_PORTS };
-        self.names = names;
-        Prepared {
-            set: NicSet { ports: nics.len() + spare, nics, boot_order: self.boot_order() },
-            inherited: Vec::new(),
+        };
+        Self::with(plan, run_dir, host)
+    }
+
+    fn with(plan: &MachinePlan, run_dir: &Path, host: Option<Host>) -> Self {
+        Self {
+            plan: plan.nics.clone(),
+            cpus: plan.cpus.count,
+            hostname: nic::hostname(&plan.identity.name),
+            host,
+            watch: None,
+            awaited: false,
+            held: Vec::new(),
+            ports: 0,
+            given_up: GivenUp::default(),
+            run_dir: run_dir.to_owned(),
         }
     }
 
-    fn user(&self, forwards: Vec<Forward>) -> Backend {
-        Backend::User { hostname: self.node.clone(), forwards }
+    /// The interfaces that there are.
+    async fn links(&self) -> Vec<Link> {
+        let found = blocking(self.host.as_ref(), Host::links).await;
+        match found {
+            None => Vec::new(),
+            Some(Ok(links)) => links,
+            Some(Err(error)) => {
+                warn!("{}", chain(&error));
+                Vec::new()
+            }
+        }
     }
 
-    /// The devices' ids in the order in which they are booted from: the one that was chosen, those of
-    /// interfaces, and what is there beside them.
+    /// Makes what the machine starts with. What fails costs a NIC, or what it is attached to, and not the start.
+    pub(super) async fn prepare(&mut self, node: Uuid) -> Prepared {
+        let links = self.links().await;
+        let mut prepared = Prepared::default();
+        for nic in selection::select(&self.plan, node, &links) {
+            self.add(nic, &links, &mut prepared).await;
+        }
+        if self.held.is_empty()
+            && let Some(nic) = selection::last_resort(&self.plan, node)
+        {
+            self.add(nic, &links, &mut prepared).await;
+        }
+        self.ports = ports(&self.plan, self.held.len());
+        self.listen();
+        prepared.set.ports = self.ports;
+        prepared.set.boot_order = self.boot_order();
+        prepared.placed = self.placed();
+        prepared
+    }
+
+    async fn add(&mut self, mut nic: selection::Nic, links: &[Link], prepared: &mut Prepared) {
+        let port = place(&self.plan, &nic.name, &self.held);
+        if port >= PORTS_MAX {
+            warn!("the guest does without {}: it has room for {PORTS_MAX} NICs", nic.name);
+            return;
+        }
+        let Some((attachment, tap)) = self.attach(&mut nic).await else { return };
+        let backend = match tap {
+            None => self.user(),
+            Some(Tap { queues, vhost, mtu }) => {
+                let mut number = |fd| {
+                    let number = FIRST_DESCRIPTOR
+                        .saturating_add_unsigned(u32::try_from(prepared.inherited.len()).unwrap_or(u32::MAX));
+                    prepared.inherited.push((number, fd));
+                    number.to_string()
+                };
+                let queues = queues.into_iter().map(&mut number).collect();
+                Backend::Tap { queues, vhost: vhost.into_iter().map(number).collect(), mtu }
+            }
+        };
+        let mtu = links.iter().find(|link| link.name == nic.name).map(|link| link.mtu);
+        prepared.set.nics.push(self.nic(&nic, port, backend));
+        // QEMU's NICs begin with a link.
+        self.held.push(Held { placed: Placed { nic, port }, attachment, up: true, mtu, told: Some(true) });
+    }
+
+    /// Attaches the interface of a NIC, if it is to have one. A NIC whose interface can't be had for want of a
+    /// privilege is in user mode then, if that was wanted; none where there is to be no NIC.
+    async fn attach(&self, nic: &mut selection::Nic) -> Option<(Option<Attachment>, Option<Tap>)> {
+        if !nic.mode.is_attached() {
+            return Some((None, None));
+        }
+        let request = Request {
+            interface: nic.name.clone(),
+            mode: nic.mode,
+            queues: nic::queues(&self.plan.model, self.cpus),
+            virtio: nic::is_virtio(&self.plan.model),
+        };
+        let outcome = blocking(self.host.as_ref(), move |host| host.attach(&request)).await?;
+        let failure = match outcome {
+            Ok((attachment, tap)) => return Some((Some(attachment), Some(tap))),
+            Err(failure) => failure,
+        };
+        let name = &nic.name;
+        if !failure.is_privilege() {
+            error!("{}; the guest does without {name}", chain(&failure));
+            return None;
+        }
+        match self.plan.fallback {
+            Fallback::User => {
+                warn!("{}; {name} is behind NAT instead (VM_NETWORK_FALLBACK=user)", chain(&failure));
+                nic.mode = Mode::User;
+                Some((None, None))
+            }
+            Fallback::None => {
+                warn!("{}; the guest does without {name} (VM_NETWORK_FALLBACK=none)", chain(&failure));
+                None
+            }
+        }
+    }
+
+    fn nic(&self, nic: &selection::Nic, port: usize, backend: Backend) -> Nic {
+        Nic { name: nic.name.clone(), mac: nic.mac, model: self.plan.model.clone(), port, backend }
+    }
+
+    /// QEMU's own router. The first NIC that has it, has the forwards.
+    fn user(&self) -> Backend {
+        let is_first = self.held.iter().all(|held| held.placed.nic.mode != Mode::User);
+        let forwards = if is_first { self.plan.forwards.clone() } else { Vec::new() };
+        Backend::User { hostname: self.hostname.clone(), forwards }
+    }
+
+    /// The NICs of the machine that runs.
+    pub(super) fn placed(&self) -> Vec<Placed> {
+        self.held.iter().map(|held| held.placed.clone()).collect()
+    }
+
+    fn chosen(&self) -> Vec<selection::Nic> {
+        self.held.iter().map(|held| held.placed.nic.clone()).collect()
+    }
+
+    /// The devices' ids in the order in which they are booted from.
     pub(super) fn boot_order(&self) -> Vec<String> {
-        let chosen = self.plan.boot_nic.as_deref();
-        let mut names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        names.sort_by_key(|name| (Some(*name) != chosen, *name == MANAGEMENT));
-        names.into_iter().map(nic::device_id).collect()
+        selection::boot_order(&self.plan, &self.chosen()).iter().map(|name| nic::device_id(name)).collect()
+    }
+
+    /// What the model shows of them.
+    pub(super) fn shown(&self) -> Vec<bmc::Nic> {
+        let shown = self.held.iter().map(|Held { placed: Placed { nic, .. }, up, .. }| bmc::Nic {
+            name: nic.name.clone(),
+            mac: nic.mac.0,
+            attached: nic.mode.to_string(),
+            up: *up,
+        });
+        shown.collect()
+    }
+
+    /// Undoes what was done for a machine that has ended, by this controller or an earlier one.
+    pub(super) async fn release(&mut self) {
+        (self.held, self.watch, self.given_up) = (Vec::new(), None, GivenUp::default());
+        blocking(self.host.as_ref(), |host| host.attached().iter().for_each(|it| host.detach(it))).await;
     }
 }
 
-fn derived(uuid: [u8; 16], name: &str) -> Mac {
-    let digest: [u8; 32] = Sha256::new_with_prefix(uuid).chain_update(name).finalize().into();
-    let [a, b, c, ..] = digest;
-    Mac([0x52, 0x54, 0x00, a, b, c])
+/// The place of a NIC: where interfaces are named, each has its own, so that it stays whichever of them are
+/// there; else the first one that is free.
+fn place(plan: &NicsPlan, name: &str, held: &[Held]) -> usize {
+    let named = match &plan.networks {
+        Networks::Named(names) => names.iter().position(|other| other == name),
+        Networks::Auto | Networks::None => None,
+    };
+    match named {
+        Some(position) => position + usize::from(plan.management),
+        None => (0..).find(|port| held.iter().all(|other| other.placed.port != *port)).unwrap_or(PORTS_MAX),
+    }
+}
+
+/// How many root ports a machine has that starts with so many NICs.
+fn ports(plan: &NicsPlan, nics: usize) -> usize {
+    match &plan.networks {
+        Networks::Named(names) => names.len() + usize::from(plan.management),
+        Networks::Auto => nics + SPARE_PORTS,
+        Networks::None => nics,
+    }
+}
+
+/// The NICs that a machine would start with now, for whoever wants to see the command line.
+pub(crate) fn preview(plan: &MachinePlan, node: Uuid, links: &[Link]) -> NicSet {
+    let mut nics = Nics::with(plan, Path::new(""), None);
+    let mut set = NicSet::default();
+    let mut descriptors = FIRST_DESCRIPTOR..;
+    for nic in selection::select(&nics.plan, node, links) {
+        let port = place(&nics.plan, &nic.name, &nics.held);
+        let mtu = links.iter().find(|link| link.name == nic.name).map(|link| link.mtu);
+        let backend = if nic.mode.is_attached() {
+            let count = nic::queues(&nics.plan.model, nics.cpus) as usize;
+            let queues = descriptors.by_ref().take(count).map(|number| number.to_string()).collect();
+            Backend::Tap { queues, vhost: Vec::new(), mtu: mtu.unwrap_or_default() }
+        } else {
+            nics.user()
+        };
+        set.nics.push(nics.nic(&nic, port, backend));
+        nics.held.push(Held { placed: Placed { nic, port }, attachment: None, up: true, mtu, told: None });
+    }
+    set.ports = ports(&nics.plan, nics.held.len());
+    set.boot_order = nics.boot_order();
+    set
+}
+
+/// Does something with the host where waiting for the kernel delays nobody. None if there is no host.
+async fn blocking<T: Send + 'static>(
+    host: Option<&Host>,
+    work: impl FnOnce(&Host) -> T + Send + 'static,
+) -> Option<T> {
+    let host = host?.clone();
+    match tokio::task::spawn_blocking(move || work(&host)).await {
+        Ok(done) => Some(done),
+        Err(failed) => {
+            error!("work on the network interfaces: {failed}");
+            None
+        }
+    }
 }

@@ -42,20 +42,37 @@ fn capabilities(plan: &MachinePlan) -> CapabilitySet {
 
 impl Machine {
     pub(super) async fn start(&mut self) -> Result<(), Error> {
+        let outcome = self.launch().await;
+        if outcome.is_err() {
+            self.nics.release().await;
+        }
+        outcome
+    }
+
+    async fn launch(&mut self) -> Result<(), Error> {
         (self.settling, self.order_stale) = (None, false);
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let setup = choice.device == BootDevice::Setup;
         let order = boot::order(&self.driver.plan.boot, choice.device);
         let accelerator = self.accelerator().await;
         let identity = self.controller().with(|bmc| bmc.shown_identity());
-        let Prepared { set, inherited } = self.nics.prepare(identity.uuid);
-        let arguments = self.command_line(&identity, accelerator, &set, &order, setup).await?;
+        let node = uuid::Uuid::from_bytes(identity.uuid);
+        let prepared = self.nics.prepare(node).await;
+        let arguments = self.command_line(&identity, accelerator, &prepared.set, &order, setup).await?;
         let program = self.driver.plan.qemu_binary.clone();
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
         let run_dir = self.driver.paths.run_dir.clone();
         let capabilities = capabilities(&self.driver.plan);
-        let launch = Launch { program: &program, arguments: &arguments, inherited, capabilities, setup };
+        let Prepared { placed, inherited, .. } = prepared;
+        let launch = Launch {
+            program: &program,
+            arguments: &arguments,
+            inherited,
+            capabilities,
+            setup,
+            nics: &placed,
+        };
         let Started { mut guest, serial, ipmi } =
             Guest::start(launch, &run_dir, &self.sockets, &self.messages).await?;
         // The hub takes it once it has read the last machine's output to the end.
@@ -65,7 +82,8 @@ impl Machine {
             let _ = self.driver.ipmi.send(InBand { stream, resumed: false });
         }
         let running = async {
-            guest.prepare_boot(&order, &set.boot_order).await?;
+            self.nics.follow(&guest).await;
+            guest.prepare_boot(&order, &self.nics.boot_order()).await?;
             guest.go(choice.generation).await
         };
         if let Err(error) = running.await {
@@ -76,6 +94,7 @@ impl Machine {
         }
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.guest = Some(guest);
+        self.show_nics();
         self.remark_on(choice.device);
         if setup {
             self.press_setup_key();
@@ -159,6 +178,7 @@ impl Machine {
             }
         };
         self.guest = None;
+        self.nics.release().await;
         Some(why)
     }
 }

@@ -66,6 +66,13 @@ pub(crate) struct Before {
     routes: Vec<Kept>,
 }
 
+impl Attachment {
+    /// The number of the interface that it is of: another one of the same name has another.
+    pub(crate) fn index(&self) -> u32 {
+        self.before.index
+    }
+}
+
 impl Host {
     /// Connects to the kernel. What is done is written down in this folder.
     pub(crate) fn open(run_dir: &Path) -> io::Result<Self> {
