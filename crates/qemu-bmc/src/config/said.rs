@@ -59,6 +59,11 @@ impl Member {
         }
     }
 
+    /// Whether it was said by the environment.
+    pub(super) fn is_variable(&self) -> bool {
+        matches!(self.origin, Origin::Environment(_))
+    }
+
     /// Its variable, whether or not that is where it comes from.
     pub(super) fn variable(&self) -> String {
         match (&self.origin, self.row.family()) {

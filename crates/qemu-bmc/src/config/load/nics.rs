@@ -9,7 +9,7 @@ use crate::config::{
     nics::*,
     plan::{ConsolePlan, LanPlan, VncPlan},
     reader::Reader,
-    said::{Member, Origin, meant_by},
+    said::{Member, meant_by},
     settings,
 };
 
@@ -56,16 +56,12 @@ impl Reader<'_> {
         for member in members {
             let Some(nic) = self.nic_of(plan, &member) else { continue };
             let mac = self.get_member(&settings::VM_MAC, &member);
-            match macs.insert(nic.clone(), (mac, member.clone())) {
-                Some((_, other))
-                    if std::mem::discriminant(&other.origin) == std::mem::discriminant(&member.origin) =>
-                {
-                    let (one, other) = (other.place(), member.place());
-                    self.findings
-                        .problems
-                        .push(format!("{one} and {other} are both for {nic}: leave one out"));
-                }
-                _ => {}
+            // A variable goes over the file, but not over another one.
+            if let Some((_, other)) = macs.insert(nic.clone(), (mac, member.clone()))
+                && other.is_variable()
+            {
+                let (one, other) = (other.place(), member.place());
+                self.findings.problems.push(format!("{one} and {other} are both for {nic}: leave one out"));
             }
         }
         macs.into_iter().map(|(nic, (mac, _))| Some((nic, mac?))).collect()
@@ -74,7 +70,7 @@ impl Reader<'_> {
     /// The NIC that is meant. Variables are in upper case, which interfaces hardly ever are.
     fn nic_of(&mut self, plan: &NicsPlan, member: &Member) -> Option<String> {
         let mut candidates = vec![member.name.clone()];
-        if matches!(member.origin, Origin::Environment(_)) {
+        if member.is_variable() {
             candidates = vec![member.name.to_ascii_lowercase()];
             if let Networks::Named(names) = &plan.networks {
                 candidates

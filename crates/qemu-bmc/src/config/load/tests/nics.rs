@@ -212,3 +212,21 @@ fn interfaces_that_the_guest_would_get_are_named() {
     assert_eq!(warnings(&host, &[("VM_NETWORKS", "ens3")]), warning("ens3"));
     assert_eq!(warnings(&host, &[("VM_NETWORKS", "none")]), <[String; 0]>::default());
 }
+
+proptest::proptest! {
+    /// Whoever names a variable so has a NIC's address in mind, and hears about it.
+    #[test]
+    fn no_variable_of_the_family_is_overlooked(name in "[A-Za-z0-9_.-]{1,12}", text in "\\PC{0,20}|([0-9a-f]{2}:){5}[0-9a-f]{2}") {
+        let variable = format!("VM_MAC_{name}");
+        let others = [("IPMI_PASS", "secret"), ("VNC_PASSWORD", "secret"), ("VM_NETWORKS", "eth2,ens3")];
+        match load(&[&others[..], &[(&variable, &text)]].concat()) {
+            Ok(plan) => {
+                let nics = &plan.machine.nics;
+                let taken = !nics.macs.by_interface.is_empty() || nics.macs.base.is_some();
+                let heard = plan.warnings.iter().any(|warning| warning.contains(&variable));
+                proptest::prop_assert!(taken || heard || text.is_empty(), "{:?}", plan.warnings);
+            }
+            Err(errors) => proptest::prop_assert!(errors.to_string().contains(&variable), "{errors}"),
+        }
+    }
+}
