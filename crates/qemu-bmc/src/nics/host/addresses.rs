@@ -53,11 +53,15 @@ impl TryFrom<String> for Kept {
 }
 
 impl Netlink {
-    /// The addresses of an interface, each before those that depend on it.
+    /// The addresses of an interface, in an order in which they can be made so that they are listed as they are
+    /// now: of IPv4 the oldest comes first, on which others may depend, and of IPv6 the newest.
     pub(super) fn addresses(&self, index: u32) -> Result<Vec<Kept>, Refusal> {
-        let all = self.list(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
-        let is_of_it = |body: &Vec<u8>| body.get(4..).and_then(number) == Some(index);
-        Ok(all.into_iter().filter(is_of_it).map(Kept).collect())
+        let mut all = self.list(&RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+        all.retain(|body| body.get(4..).and_then(number) == Some(index));
+        let inet6 = u8::from(AddressFamily::Inet6);
+        let (newest_first, oldest_first): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|body| body.first() == Some(&inet6));
+        Ok(oldest_first.into_iter().chain(newest_first.into_iter().rev()).map(Kept).collect())
     }
 
     /// The routes by an interface that do not come with its addresses, in an order in which they can be made.

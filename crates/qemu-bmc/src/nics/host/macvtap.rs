@@ -21,9 +21,10 @@ impl Netlink {
         self.make(name, InfoKind::MacVtap, InfoData::MacVtap(options), [LinkAttribute::Link(lower)])
     }
 
-    /// Lets a macvtap device take what is not for its own address, groups that it did not join among it.
+    /// Lets a macvtap device take what is not for its own address, groups that it did not join among it. That would
+    /// be `IFF_ALLMULTI` too, but in this mode that stays on at the interface when the device has gone.
     pub(super) fn open_macvtap(&self, index: u32) -> Result<(), Refusal> {
-        let flags = LinkFlags::Up | LinkFlags::Promisc | LinkFlags::Allmulti;
+        let flags = LinkFlags::Up | LinkFlags::Promisc;
         self.set_flags(index, flags, flags)
     }
 }

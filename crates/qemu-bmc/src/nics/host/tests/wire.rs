@@ -1,7 +1,7 @@
 //! Frames as they are: what the lab puts on the wire, and what QEMU reads from the TAP device.
 
 use std::{
-    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
     time::{Duration, Instant},
 };
 
@@ -44,9 +44,11 @@ fn expect(wanted: &[u8], mut next: impl FnMut() -> Option<Vec<u8>>) {
     panic!("a frame of {} bytes did not arrive: {wanted:02x?}\nothers did: {others:02x?}", wanted.len());
 }
 
-fn readable(fd: impl AsFd) -> bool {
+/// Waits a moment for any of them.
+fn wait<'a>(fds: impl IntoIterator<Item = &'a OwnedFd>) {
     let tick = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&tick)).unwrap() > 0
+    let mut fds: Vec<_> = fds.into_iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    poll(&mut fds, Some(&tick)).unwrap();
 }
 
 /// The lab's side: a packet socket (packet(7)) on its end of the wire.
@@ -70,6 +72,7 @@ impl Raw {
     }
 
     pub(super) fn next(&self) -> Option<Vec<u8>> {
+        wait([&self.0]);
         read(&self.0)
     }
 
@@ -82,18 +85,17 @@ impl Raw {
 pub(super) struct TapEnd(pub(super) Tap);
 
 impl TapEnd {
-    fn queue(&self) -> &OwnedFd {
+    pub(super) fn queue(&self) -> &OwnedFd {
         self.0.queues.first().unwrap()
     }
 
     pub(super) fn send(&self, frame: &[u8]) {
-        let mut bytes = vec![0; VNET_HEADER];
-        bytes.extend(frame);
-        assert_eq!(rustix::io::write(self.queue(), &bytes).unwrap(), bytes.len());
+        send_by(self.queue(), frame);
     }
 
     /// A frame with the header that says what is left to be done to it.
     pub(super) fn next_with_header(&self) -> Option<(Vec<u8>, Vec<u8>)> {
+        wait(&self.0.queues);
         let bytes = self.0.queues.iter().find_map(read)?;
         Some((bytes[..VNET_HEADER].to_vec(), bytes[VNET_HEADER..].to_vec()))
     }
@@ -103,11 +105,17 @@ impl TapEnd {
     }
 }
 
+pub(super) fn send_by(queue: &OwnedFd, frame: &[u8]) {
+    send_with_header(queue, [0; VNET_HEADER], frame);
+}
+
+pub(super) fn send_with_header(queue: &OwnedFd, header: [u8; VNET_HEADER], frame: &[u8]) {
+    let bytes = [&header, frame].concat();
+    assert_eq!(rustix::io::write(queue, &bytes).unwrap(), bytes.len());
+}
+
 fn read(fd: &OwnedFd) -> Option<Vec<u8>> {
     let mut bytes = vec![0; 70_000];
-    if !readable(fd) {
-        return None;
-    }
     match rustix::io::read(fd, &mut bytes) {
         Ok(count) => Some(bytes[..count].to_vec()),
         Err(Errno::AGAIN | Errno::NETDOWN) => None,
