@@ -7,8 +7,9 @@ mod support;
 
 use std::fs;
 
+use serde_json::json;
 use support::{
-    Machine, SOON, Setup,
+    BOOT, Machine, SOON, Setup,
     lab::{Lab, Namespace},
     qemu::Qmp,
     signal, wait_for,
@@ -245,4 +246,153 @@ fn a_controller_that_was_killed_finds_its_nics_again() {
     node.own.ip("link del eth4");
     wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
     assert_eq!(machine.power(), "off");
+}
+
+#[test]
+fn without_net_admin_an_interface_is_replaced_by_nat_and_the_log_says_what_to_give() {
+    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
+    let before = node.traces();
+    let machine = node.setup().without_capability("net_admin").start();
+    assert_eq!(ids(&mut on(&machine)), ["nic-eth2", "nic-eth3"]);
+    machine.wait_log("--cap-add NET_ADMIN --device /dev/net/tun", SOON);
+    machine.wait_log("eth2 is behind NAT instead (VM_NETWORK_FALLBACK=user)", SOON);
+    assert!(shown(&machine, "eth2").unwrap().contains("user"));
+    assert_eq!(node.traces(), before);
+    drop(machine);
+
+    let machine = node.setup().with("VM_NETWORK_FALLBACK", "none").without_capability("net_admin").start();
+    assert!(on(&machine).nics().is_empty());
+    machine.wait_log("the guest does without eth3 (VM_NETWORK_FALLBACK=none)", SOON);
+}
+
+#[test]
+fn user_mode_takes_no_capability_at_all() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    let setup = node.setup().with("VM_MGMT", "user").with("VM_NETWORK_MODE", "user");
+    let machine = setup.with("VM_HOSTFWD", "tcp:2222-:22").without_privilege().start();
+    assert_eq!(ids(&mut on(&machine)), ["nic-mgmt", "nic-eth2"]);
+    let listening = node.own.sh("ss -Hltn");
+    assert!(listening.contains(":2222 "), "{listening}");
+    assert!(!machine.log().contains("NAT instead"), "{}", machine.log());
+}
+
+#[test]
+fn any_model_that_qemu_knows_can_be_had() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    for model in
+        ["e1000", "e1000e", "rtl8139", "vmxnet3", "pcnet", "i82559er", "ne2k_pci", "virtio", "usb-net"]
+    {
+        let machine = node.setup().with("VM_NIC_MODEL", model).with("VM_CPUS", 2).start();
+        let nics = on(&machine).execute("qom-list", json!({ "path": "/machine/peripheral/nic-eth2" }));
+        assert!(nics.is_array(), "{model}");
+        // Another can be plugged in as well.
+        if model != "usb-net" {
+            node.add("eth3");
+            wait_shown(&machine, "eth3", "link up");
+        }
+        machine.ipmitool(&["power", "off"]).ok();
+        machine.wait_power("off", SOON);
+        if model != "usb-net" {
+            node.own.ip("link del eth3");
+        }
+    }
+    let machine = node.setup().with("VM_NIC_MODEL", "e1001").start();
+    let before = node.traces();
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_log("'e1001' is not a valid device model name", SOON);
+    wait_for("nothing is left", SOON, || (node.traces() == before).then_some(()));
+}
+
+#[test]
+fn the_guest_has_the_mtu_of_the_interface_and_a_queue_for_each_processor() {
+    let Some(node) = Node::new() else { return };
+    node.own.cable_with_mtu("eth2", &node.lab, "eth2", 9000);
+    let machine = node.setup().with("VM_CPUS", 4).start();
+    let mut qmp = on(&machine);
+    let path = "/machine/peripheral/nic-eth2";
+    assert_eq!(qmp.property(path, "host_mtu"), 9000);
+    assert_eq!(qmp.property(path, "mq"), true);
+    let backends = qmp.human("info network");
+    assert_eq!(backends.matches("net-eth2: index=").count(), 4, "{backends}");
+    let mtu = |of: &str| node.own.sh(&format!("cat /sys/class/net/{of}/mtu")).trim().to_owned();
+    assert_eq!(mtu("qb-eth2"), "9000");
+    node.own.ip("link set eth2 mtu 4000");
+    wait_for("the other end has it too", SOON, || (mtu("qb-eth2") == "4000").then_some(()));
+}
+
+/// Bit 0 of virtio's status register, as a driver reads it: whether there is a link (virtio 1.2 §5.1.4).
+fn virtio_link(qmp: &mut Qmp) -> Option<bool> {
+    const DEVICE_CONFIGURATION: u64 = 0x2000;
+    const STATUS: u64 = 6;
+
+    let buses = qmp.execute("query-pci", json!({}));
+    let bridges = buses[0]["devices"].as_array()?;
+    let behind = bridges.iter().filter_map(|bridge| bridge["pci_bridge"]["devices"].as_array()).flatten();
+    let nic = behind.into_iter().find(|device| device["qdev_id"] == "nic-eth2")?;
+    let memory = nic["regions"].as_array()?.iter().find(|region| region["bar"] == 4)?;
+    let address = memory["address"].as_u64().filter(|address| *address != u64::MAX && *address != 0)?;
+    let said = qmp.human(&format!("xp /1hx {:#x}", address + DEVICE_CONFIGURATION + STATUS));
+    let status = u16::from_str_radix(said.trim().rsplit("0x").next()?, 16).ok()?;
+    (status != 0xffff).then_some(status & 1 != 0)
+}
+
+#[test]
+fn the_guest_sees_the_link() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    node.lab.ip("link set eth2 down");
+    let machine = node.setup().start();
+    let mut qmp = on(&machine);
+    // SeaBIOS gives the device its addresses within a moment.
+    let mut wait = |up: bool| {
+        wait_for(&format!("the link is {up}"), BOOT, || (virtio_link(&mut qmp)? == up).then_some(()));
+    };
+    wait(false);
+    node.lab.ip("link set eth2 up");
+    wait(true);
+    node.own.ip("link set eth2 down");
+    wait(false);
+    node.own.ip("link set eth2 up");
+    wait(true);
+    node.own.ip("link del eth2");
+    wait(false);
+    node.add("eth2");
+    wait(true);
+}
+
+#[test]
+fn there_is_room_for_eight_more_and_the_next_comes_at_the_next_start() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    let machine = node.setup().start();
+    on(&machine);
+    for number in 3..=10 {
+        node.add(&format!("eth{number}"));
+        wait_shown(&machine, &format!("eth{number}"), "link up");
+    }
+    node.add("eth11");
+    machine.wait_log("eth11 appeared, but the machine has no port left", SOON);
+    machine.ipmitool(&["power", "cycle"]).ok();
+    wait_shown(&machine, "eth11", "link up");
+    let ports: Vec<_> = Qmp::connect(&machine).nics().into_iter().map(|nic| nic.port).collect();
+    assert_eq!(ports, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_hundred_starts_leave_nothing_behind() {
+    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
+    let before = node.traces();
+    let machine =
+        node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").with("VM_MGMT", "user").start();
+    let held = || fs::read_dir(format!("/proc/{}/fd", machine.pid())).unwrap().count();
+    let mut first = None;
+    for _ in 0..100 {
+        machine.local(&["power", "on"]).ok();
+        machine.wait_power("on", SOON);
+        machine.local(&["power", "off"]).ok();
+        machine.wait_power("off", SOON);
+        wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
+        first.get_or_insert_with(held);
+    }
+    assert_eq!(Some(held()), first);
+    let left: Vec<_> = fs::read_dir(machine.folder().join("run")).unwrap().collect();
+    assert!(left.len() < 20, "{left:?}");
 }

@@ -159,7 +159,7 @@ pub struct Setup {
     /// The network namespace that it is in, if not in the test's own.
     pub namespace: Option<String>,
     /// Whether it has no capability at all.
-    pub unprivileged: bool,
+    pub capability_taken: Option<String>,
 }
 
 impl Setup {
@@ -168,7 +168,7 @@ impl Setup {
         let folder = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
         let address = own_address();
         let mut setup =
-            Self { environment: BTreeMap::new(), folder, address, namespace: None, unprivileged: false };
+            Self { environment: BTreeMap::new(), folder, address, namespace: None, capability_taken: None };
         let path = |name: &str| setup.folder.path().join(name).display().to_string();
         let settings = [
             ("RUN_DIR", path("run")),
@@ -197,8 +197,13 @@ impl Setup {
     }
 
     /// Takes every capability from the program, as `docker run --cap-drop ALL` does.
-    pub fn without_privilege(mut self) -> Self {
-        self.unprivileged = true;
+    pub fn without_privilege(self) -> Self {
+        self.without_capability("all")
+    }
+
+    /// Takes this capability from the program, by its name in setpriv(1).
+    pub fn without_capability(mut self, name: &str) -> Self {
+        self.capability_taken = Some(name.to_owned());
         self
     }
 
@@ -231,9 +236,12 @@ impl Setup {
 
     /// The program with this machine's environment and nothing else.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = if self.unprivileged {
+        let mut command = if let Some(taken) = &self.capability_taken {
             let mut command = self.beside("setpriv");
-            command.args(["--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", PROGRAM]);
+            command.args(
+                ["--bounding-set", "--inh-caps", "--ambient-caps"].map(|set| format!("{set}=-{taken}")),
+            );
+            command.arg(PROGRAM);
             command
         } else {
             self.beside(PROGRAM)

@@ -42,7 +42,6 @@ impl Reader<'_> {
         self.check_names(&plan);
         self.check_macs(&plan);
         self.check_modes(&plan);
-        self.warn_of_what_is_not_done_yet(&plan);
         Some(plan)
     }
 
@@ -177,25 +176,6 @@ impl Reader<'_> {
             let place = self.texts.name(&settings::VM_HOSTFWD.row);
             self.warn(format!(
                 "{place}: no NIC is in mode user, so nothing is forwarded (VM_MGMT=user adds one)"
-            ));
-        }
-    }
-
-    fn warn_of_what_is_not_done_yet(&mut self, plan: &NicsPlan) {
-        let interfaces = match &plan.networks {
-            Networks::Auto => {
-                let mut own: Vec<_> = self.host.interfaces();
-                own.retain(|name| lab_number(name).is_some());
-                own.sort_by_key(|name| lab_number(name));
-                own
-            }
-            Networks::None => Vec::new(),
-            Networks::Named(names) => names.clone(),
-        };
-        if !interfaces.is_empty() {
-            self.warn(format!(
-                "network interfaces can't be handed to the guest yet: it starts without {}",
-                interfaces.join(", ")
             ));
         }
     }

@@ -11,7 +11,6 @@ struct FakeHost {
     files: HashMap<&'static str, &'static [u8]>,
     folders: Vec<&'static str>,
     read_only: Vec<&'static str>,
-    interfaces: Vec<&'static str>,
     name: Option<&'static str>,
 }
 
@@ -22,7 +21,6 @@ impl FakeHost {
             files: HashMap::from([("/vm/disk.qcow2", &b"QFI"[..])]),
             folders: vec!["/var/run/qemu", "/vm", "/vm/bmc"],
             read_only: Vec::new(),
-            interfaces: vec!["lo", "eth0"],
             name: Some("node1"),
         }
     }
@@ -54,10 +52,6 @@ impl Host for FakeHost {
 
     fn name(&self) -> Option<String> {
         self.name.map(Into::into)
-    }
-
-    fn interfaces(&self) -> Vec<String> {
-        self.interfaces.iter().map(ToString::to_string).collect()
     }
 }
 

@@ -12,11 +12,9 @@ fn problems(variables: &[(&str, &str)]) -> Vec<String> {
     errors(variables).lines().skip(1).map(|line| line.trim().to_owned()).collect()
 }
 
-/// What is odd, but for what is not done yet.
+/// What is odd.
 fn remarks(variables: &[(&str, &str)]) -> Vec<String> {
-    let mut warnings = warnings(&FakeHost::container(), variables);
-    warnings.retain(|warning| !warning.contains("can't be handed to the guest yet"));
-    warnings
+    warnings(&FakeHost::container(), variables)
 }
 
 fn mac(text: &str) -> Mac {
@@ -197,20 +195,6 @@ fn an_interface_is_the_guest_s_or_the_controller_s() {
         remarks(&[("VM_NETWORKS", "eth0")]),
         ["eth0 becomes the guest's (VM_NETWORKS): IPMI and VNC are not reached by it any more"]
     );
-}
-
-#[test]
-fn interfaces_that_the_guest_would_get_are_named() {
-    let host = FakeHost {
-        interfaces: vec!["lo", "eth10", "eth2", "eth1", "eth0", "eth02", "veth3"],
-        ..FakeHost::container()
-    };
-    let warning = |names: &str| {
-        vec![format!("network interfaces can't be handed to the guest yet: it starts without {names}")]
-    };
-    assert_eq!(warnings(&host, &[]), warning("eth2, eth10"));
-    assert_eq!(warnings(&host, &[("VM_NETWORKS", "ens3")]), warning("ens3"));
-    assert_eq!(warnings(&host, &[("VM_NETWORKS", "none")]), <[String; 0]>::default());
 }
 
 proptest::proptest! {
