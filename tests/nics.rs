@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 use serde_json::json;
 use support::{
@@ -395,4 +395,26 @@ fn a_hundred_starts_leave_nothing_behind() {
     assert_eq!(Some(held()), first);
     let left: Vec<_> = fs::read_dir(machine.folder().join("run")).unwrap().collect();
     assert!(left.len() < 20, "{left:?}");
+}
+
+#[test]
+fn a_controller_that_is_killed_at_any_moment_of_a_start_leaves_interfaces_as_they_were() {
+    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
+    let before = node.traces();
+    let mut machine = node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").start();
+    for delay in [0, 5, 10, 20, 30, 45, 60, 80, 100, 130, 170, 220, 300] {
+        machine.local(&["power", "on"]).ok();
+        // Not to wait for something: this is when it dies.
+        thread::sleep(Duration::from_millis(delay));
+        signal(machine.pid(), "KILL");
+        machine.wait_end(SOON);
+        machine.launch();
+        wait_for("the machine is on, or nothing of it is left", SOON, || {
+            let is_settled = machine.power() == "on" || node.traces() == before;
+            is_settled.then_some(())
+        });
+        machine.local(&["power", "off"]).ok();
+        machine.wait_power("off", SOON);
+        wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
+    }
 }

@@ -190,7 +190,8 @@ pub(crate) fn queues(model: &str, cpus: u32) -> u32 {
     if is_virtio(model) { cpus.clamp(1, QUEUES_MAX) } else { 1 }
 }
 
-fn port_id(number: usize) -> String {
+/// The root port's id.
+pub(crate) fn port_id(number: usize) -> String {
     format!("nic-port{number}")
 }
 

@@ -60,8 +60,6 @@ pub(super) struct Nics {
     awaited: bool,
     /// Those of the machine that runs.
     held: Vec<Held>,
-    /// How many root ports it has.
-    ports: usize,
     given_up: GivenUp,
     run_dir: PathBuf,
 }
@@ -115,7 +113,6 @@ impl Nics {
             watch: None,
             awaited: false,
             held: Vec::new(),
-            ports: 0,
             given_up: GivenUp::default(),
             run_dir: run_dir.to_owned(),
         }
@@ -146,9 +143,8 @@ impl Nics {
         {
             self.add(nic, &links, &mut prepared).await;
         }
-        self.ports = ports(&self.plan, self.held.len());
         self.listen();
-        prepared.set.ports = self.ports;
+        prepared.set.ports = ports(&self.plan, self.held.len());
         prepared.set.boot_order = self.boot_order();
         prepared.placed = self.placed();
         prepared

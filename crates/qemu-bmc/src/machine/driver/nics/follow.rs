@@ -79,7 +79,6 @@ impl Nics {
             Some(client) => devices(client).await,
             None => Vec::new(),
         };
-        self.ports = there.iter().filter(|id| id.starts_with("nic-port")).count();
         let mut attached = blocking(self.host.as_ref(), |host| host.attached()).await.unwrap_or_default();
         // One that was about to be plugged in may not have been.
         let is_there = |placed: &Placed| there.is_empty() || there.contains(&placed.device_id());
@@ -124,11 +123,12 @@ impl Nics {
 
     /// Plugs in NICs for interfaces that appeared. True if there were any.
     pub(in super::super) async fn plug_in(&mut self, node: Uuid, guest: &Guest) -> bool {
+        let Some(client) = guest.client() else { return false };
         let mut plugged = false;
         for link in self.links().await {
             let nic = selection::appeared(&self.plan, node, &link, &self.chosen());
             if let Some(nic) = nic.filter(|_| !self.given_up.contains(&link)) {
-                if self.plug(nic, &link, guest).await {
+                if self.plug(nic, &link, guest, client).await {
                     plugged = true;
                 } else {
                     self.given_up.add(&link);
@@ -195,7 +195,7 @@ impl Held {
 }
 
 /// The `id`s of all devices that have one; none if QEMU does not say.
-async fn devices(client: &Client) -> Vec<String> {
+pub(super) async fn devices(client: &Client) -> Vec<String> {
     match client.call(&QomList { path: "/machine/peripheral" }, ANSWER_LIMIT).await {
         Ok(reply) => reply.value.into_iter().map(|child| child.name).collect(),
         Err(error) => {

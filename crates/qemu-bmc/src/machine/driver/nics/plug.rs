@@ -11,9 +11,11 @@ use tracing::{info, warn};
 use super::{
     super::super::{
         guest::{ANSWER_LIMIT, Guest},
-        nic::{Backend, Nic, Placed},
+        nic::{self, Backend, Nic, Placed},
     },
-    Held, Nics, blocking, place,
+    Held, Nics, blocking,
+    follow::devices,
+    place,
 };
 use crate::{
     chain,
@@ -22,11 +24,16 @@ use crate::{
 
 impl Nics {
     /// Plugs in the NIC of an interface that appeared. False if that can't be, which was said then.
-    pub(super) async fn plug(&mut self, mut nic: selection::Nic, link: &Link, guest: &Guest) -> bool {
-        let Some(client) = guest.client() else { return false };
+    pub(super) async fn plug(
+        &mut self,
+        mut nic: selection::Nic,
+        link: &Link,
+        guest: &Guest,
+        client: &Client,
+    ) -> bool {
         let name = nic.name.clone();
         let port = place(&self.plan, &name, &self.held);
-        if port >= self.ports {
+        if !devices(client).await.contains(&nic::port_id(port)) {
             warn!(
                 "{name} appeared, but the machine has no port left for a NIC; it has it from the next start on"
             );
