@@ -7,7 +7,7 @@
 //!                                                         └─▶ ConfigErrors: everything that is wrong, at once
 //! ```
 //!
-//! The file system, the host name and the interfaces are asked through [`host::Host`], so a test makes a plan from a
+//! The file system and the host name are asked through [`host::Host`], so a test makes a plan from a
 //! list of variables and nothing else. A plan is made before anything is started: whoever has one needs to
 //! check nothing again, and whoever has none has a message to show and exits with [`ConfigErrors::EXIT_CODE`].
 //!

@@ -1,7 +1,5 @@
 //! The guest's NICs, as they were asked for.
 
-#![allow(dead_code, reason = "NICs are in the making")]
-
 use std::{
     collections::BTreeMap,
     fmt,

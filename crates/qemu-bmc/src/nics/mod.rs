@@ -11,8 +11,6 @@
 //! Everything that is done to an interface is in its [`Attachment`], which is kept in a file as long as it is in
 //! force: whatever ends this program, the next one can undo it.
 
-#![allow(dead_code, reason = "NICs are in the making")]
-
 pub(crate) mod host;
 pub(crate) mod mac;
 pub(crate) mod selection;
