@@ -230,3 +230,13 @@ fn the_image_is_as_users_know_it() {
     let size: u64 = inspect("{{.Size}}").parse().unwrap();
     assert!(size < 200_000_000, "the image has {size} bytes");
 }
+
+#[test]
+fn the_image_has_a_boot_rom_for_each_usual_nic() {
+    let Some(image) = image() else { return };
+    // A device whose ROM is missing is none that QEMU starts with.
+    let script = "for nic in virtio-net-pci e1000 e1000e rtl8139 vmxnet3 pcnet i82559er ne2k_pci; do
+        echo quit | qemu-system-x86_64 -S -machine q35 -nodefaults -display none -device $nic -monitor stdio
+        done";
+    docker(&["run", "--rm", "--entrypoint", "sh", &image, "-ec", script]).ok();
+}

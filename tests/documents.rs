@@ -86,3 +86,37 @@ fn paths_exist() {
     }
     assert!(seen > 50, "only {seen} paths were found in the documents");
 }
+
+/// What a user reads or copies in which settings are named.
+const NAMES_SETTINGS: [&str; 8] = [
+    "README.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "docs/containerlab.md",
+    "docs/sensors.md",
+    "compose.yaml",
+    "containerlab/example.yml",
+    "containerlab/pxe/pxe.clab.yml",
+];
+
+#[test]
+fn settings_exist() {
+    let readme = read("README.md");
+    let (_, table) = readme.split_once("<!-- settings -->").unwrap();
+    let (table, _) = table.split_once("<!-- /settings -->").unwrap();
+    let settings: Vec<&str> =
+        table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    let exists = |name: &str| settings.contains(&name) || name.starts_with("VM_MAC_");
+
+    let mut seen = 0;
+    for document in NAMES_SETTINGS {
+        let text = read(document);
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
+        let ours = ["VM_", "IPMI_", "VNC_", "SOL_", "POWER_", "LAN_", "CLAB_INT"];
+        for name in words.filter(|word| ours.iter().any(|prefix| word.starts_with(prefix))) {
+            assert!(exists(name), "{document}: there is no setting {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "only {seen} settings were found in the documents");
+}

@@ -102,19 +102,16 @@ fn installs(firmware: &str, bootdev: &[&str], extra: &str) -> Option<String> {
 }
 
 #[test]
-#[ignore = "interfaces are not attached yet"]
 fn a_machine_is_installed_by_pxe_in_bios_mode() {
     installs("bios", &[], "");
 }
 
 #[test]
-#[ignore = "interfaces are not attached yet"]
 fn a_machine_is_installed_by_pxe_in_uefi_mode() {
     installs("uefi", &["options=efiboot"], "");
 }
 
 #[test]
-#[ignore = "interfaces are not attached yet"]
 fn a_machine_whose_nic_has_no_rom_is_installed_by_the_network_stack_of_uefi() {
     let no_rom = "-global virtio-net-pci.romfile=";
     let Some(said) = installs("uefi", &["options=efiboot"], no_rom) else { return };

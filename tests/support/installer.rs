@@ -31,7 +31,7 @@ say "installer: I am $hostname at $ip"
 
 /// The installer's kernel and initramfs, by iPXE.
 const SCRIPT: &str = "#!ipxe
-kernel vmlinuz initrd=initrd console=ttyS0,115200 quiet panic=0
+kernel vmlinuz initrd=initrd console=ttyS0,115200 quiet panic=0 no_timer_check
 initrd initrd
 boot
 ";
