@@ -56,6 +56,82 @@ fn every_bad_value_is_named_in_one_message_and_nothing_starts() {
 }
 
 #[test]
+fn mistakes_about_nics_are_named_by_the_place_where_they_were_made() {
+    let setup = Setup::new();
+    let file = setup.folder.path().join("qemu-bmc.toml");
+    let lines =
+        "[machine]\nnetwork_fallbak = 'user'\nmgmt = 'yes'\n[machine.mac]\neth3 = '01:00:5e:00:00:01'\n";
+    fs::write(&file, lines).unwrap();
+    let setup = setup
+        .with("QEMU_BMC_CONFIG", file.display())
+        .with("VM_NETWORKS", "eth2,eth3")
+        .with("VM_NETWORKS_WAIT", "soon")
+        .with("VM_NETWORK_MODE", "redirect,eth2=tap")
+        .with("VM_HOSTFWD", "tcp:2222:22")
+        .with("VM_NIC_MODEL", "e1000,mac=x")
+        .with("VM_MAC_BASE", "52:54:00")
+        .with("CLAB_INTFS", "many")
+        .with("IPMI_INTERFACE", "eth/1");
+    let said = run(&mut setup.command(&["run"]), SOON);
+    assert_eq!(said.status.code(), Some(2), "{said:?}");
+    let path = file.display();
+    for problem in [
+        &format!("{path}: machine.network_fallbak is not a setting; did you mean machine.network_fallback?"),
+        &format!("{path}: machine.mgmt: got \"yes\"; takes user or none"),
+        "VM_NETWORKS_WAIT: got \"soon\"; takes seconds",
+        "VM_NETWORK_MODE: got \"redirect,eth2=tap\"; takes redirect, bridge",
+        "VM_HOSTFWD: got \"tcp:2222:22\"; takes forwards such as",
+        "VM_NIC_MODEL: got \"e1000,mac=x\"; takes QEMU's name",
+        "VM_MAC_BASE: got \"52:54:00\"; takes a unicast MAC address",
+        "CLAB_INTFS: got \"many\"; takes a number",
+        "IPMI_INTERFACE: got \"eth/1\"; takes the name of an interface",
+    ] {
+        assert!(said.err.contains(problem), "no {problem:?} in:\n{}", said.err);
+    }
+
+    // Good each by itself, and not together.
+    fs::write(&file, "[machine.mac]\neth3 = '52:54:00:00:00:12'\n").unwrap();
+    let setup = Setup { environment: Setup::new().environment, ..setup }
+        .with("QEMU_BMC_CONFIG", file.display())
+        .with("VM_NETWORKS", "eth2,eth3")
+        .with("VM_MAC_BASE", "52:54:00:00:00:10")
+        .with("VM_HOSTFWD", "tcp:5900-:22")
+        .with("VNC_ADDRESS", "all")
+        .with("VM_BOOT_NIC", "eth4")
+        .with("IPMI_INTERFACE", "eth2");
+    let said = run(&mut setup.command(&["check"]), SOON);
+    assert_eq!(said.status.code(), Some(2), "{said:?}");
+    for problem in [
+        "eth2 and eth3 would have the same address, 52:54:00:00:00:12",
+        "VM_HOSTFWD: got \"tcp:5900-:22\": tcp port 5900 is VNC's (VNC_PORT)",
+        "VM_BOOT_NIC: got \"eth4\": the guest has no such NIC",
+        "IPMI_INTERFACE: got \"eth2\": this interface is the guest's (VM_NETWORKS)",
+    ] {
+        assert!(said.err.contains(problem), "no {problem:?} in:\n{}", said.err);
+    }
+}
+
+#[test]
+fn check_shows_each_nic_s_address_and_what_is_odd_about_nics() {
+    let setup = Setup::new()
+        .with("VM_NETWORKS", "eth2,eth3")
+        .with("VM_MAC_ETH3", "52-54-00-00-00-03")
+        .with("VM_MAC_ETH4", "52:54:00:00:00:04")
+        .with("VM_MAC_BAES", "52:54:00:00:00:00")
+        .with("VM_NETWORK_MODE", "eth5=bridge");
+    let said = run(&mut setup.command(&["check"]), SOON).ok();
+    let shows = |words: &[&str]| said.lines().any(|line| line.split_whitespace().eq(words.iter().copied()));
+    assert!(shows(&["VM_MAC_ETH3", "52-54-00-00-00-03", "environment"]), "{said}");
+    for warning in [
+        "warning: VM_MAC_ETH4: the guest has no such NIC",
+        "warning: VM_MAC_BAES: the guest has no such NIC; did you mean VM_MAC_BASE?",
+        "warning: VM_NETWORK_MODE: eth5 is not one of the guest's interfaces (VM_NETWORKS)",
+    ] {
+        assert!(said.lines().any(|line| line == warning), "no {warning:?} in:\n{said}");
+    }
+}
+
+#[test]
 fn a_configuration_under_init_that_cannot_work_ends_init() {
     let setup = Setup::new().with("VM_MEMORY", "lots");
     let said = run(&mut setup.command(&["init"]), SOON);

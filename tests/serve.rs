@@ -96,6 +96,22 @@ fn with_its_monitor_a_machine_can_be_cycled() {
 }
 
 #[test]
+fn a_machine_that_somebody_else_pauses_is_not_reset_by_its_watchdog() {
+    let machine = controller(WITH_MONITOR);
+    let qemu = qemu(&machine);
+    machine.wait_log("the machine's monitor answers", SOON);
+    machine.ipmitool(&["mc", "watchdog", "set", "use=oem", "action=reset", "timeout=2"]).ok();
+    machine.ipmitool(&["mc", "watchdog", "reset"]).ok();
+    qemu.monitor("stop");
+    machine.wait_log("the machine is paused", SOON);
+    let timer = |machine: &Machine| machine.ipmitool(&["mc", "watchdog", "get"]).ok();
+    assert_eq!(timer(&machine), timer(&machine), "it stands still");
+    qemu.monitor("cont");
+    machine.wait_log("the machine goes on", SOON);
+    machine.wait_log("reset requested by the watchdog timer", SOON);
+}
+
+#[test]
 fn a_reset_by_somebody_else_is_seen_by_the_monitor() {
     let machine = controller(WITH_MONITOR);
     let qemu = qemu(&machine);

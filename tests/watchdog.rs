@@ -6,7 +6,10 @@
 
 mod support;
 
-use support::{Machine, SOON, Setup, wait_for};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{Machine, SOON, Setup, qemu::Qmp, wait_for};
 
 fn machine_on() -> Machine {
     let machine = Setup::new().start();
@@ -62,6 +65,44 @@ fn a_warning_comes_as_an_nmi_before_the_power_goes() {
     machine.wait_power("off", SOON);
     let log = machine.ipmitool(&["sel", "elist"]).ok();
     assert_says(&log, &["Timer interrupt", "Power down"]);
+}
+
+#[test]
+fn a_machine_that_its_user_has_paused_is_not_reset() {
+    let mut machine = machine_on();
+    let mut monitor = Qmp::connect(&machine);
+    guard(&machine, &["action=poweroff", "timeout=2"]);
+    monitor.execute("stop", json!({}));
+    machine.wait_log("the machine is paused", SOON);
+    assert_says(&machine.local(&["status"]).ok(), &["Power:           on (paused)\n"]);
+    let left = |machine: &Machine| {
+        let timer = machine.ipmitool(&["mc", "watchdog", "get"]).ok();
+        timer.lines().find(|line| line.contains("Present Countdown")).unwrap().to_owned()
+    };
+    let before = left(&machine);
+    assert!(!before.contains(" 0.0 sec"), "{before}");
+
+    // The next controller finds it paused, and has its timer wait as well.
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    machine.launch();
+    wait_for("it is found paused", SOON, || {
+        (machine.log().matches("the machine is paused").count() == 2).then_some(())
+    });
+    assert!(
+        left(&machine).ends_with(" 2.0 sec") || left(&machine).ends_with(" 1.9 sec"),
+        "{}",
+        left(&machine)
+    );
+    let adopted = Instant::now();
+    wait_for("more time than the watchdog had", SOON, || {
+        (adopted.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    assert_eq!(machine.power(), "on");
+    monitor.execute("cont", json!({}));
+    machine.wait_log("the machine goes on", SOON);
+    assert_says(&machine.local(&["status"]).ok(), &["Power:           on\n"]);
+    machine.wait_log("power off requested by the watchdog timer", SOON);
 }
 
 #[test]

@@ -159,7 +159,8 @@ impl Event {
                 | Fact::Panicked { .. },
             ) => Severity::Error,
             Self::Machine(
-                Fact::ShutdownIgnored { .. }
+                Fact::Paused
+                | Fact::ShutdownIgnored { .. }
                 | Fact::Unresponsive { .. }
                 | Fact::LinkChanged { up: false, .. }
                 | Fact::Stopped { why: StopReason::Forced },

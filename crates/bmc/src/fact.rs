@@ -24,6 +24,10 @@ pub enum Fact {
         /// By whom.
         by: ResetBy,
     },
+    /// Somebody or something else than the controller holds the guest still: no instruction of it is executed.
+    Paused,
+    /// The guest goes on where it was held.
+    Resumed,
     /// The guest reported a panic.
     Panicked {
         /// Whether its memory is being dumped, or what else QEMU was told to do.
@@ -93,6 +97,8 @@ impl fmt::Display for Fact {
             Self::Stopped { why } => write!(f, "the machine is off: {why}"),
             Self::Reset { by: ResetBy::Command } => f.write_str("the machine was reset by command"),
             Self::Reset { by: ResetBy::Guest } => f.write_str("the guest rebooted"),
+            Self::Paused => f.write_str("the machine is paused: its watchdog waits"),
+            Self::Resumed => f.write_str("the machine goes on"),
             Self::Panicked { action } => write!(f, "the guest panicked (action: {action})"),
             Self::ShutdownIgnored { after } => write!(f, "the guest ignored a soft shutdown for {after} s"),
             Self::LinkChanged { nic, up: true } => write!(f, "{nic} has a link again"),

@@ -118,7 +118,11 @@ impl Journal {
             Fact::Panicked { .. } => vec![os_stop(CRITICAL_STOP)],
             Fact::ShutdownIgnored { .. } => vec![os_stop(AGENT_NOT_RESPONDING)],
             // A NIC's own sensor says what became of its link.
-            Fact::Adopted | Fact::Unresponsive { .. } | Fact::LinkChanged { .. } => Vec::new(),
+            Fact::Adopted
+            | Fact::Paused
+            | Fact::Resumed
+            | Fact::Unresponsive { .. }
+            | Fact::LinkChanged { .. } => Vec::new(),
         }
     }
 

@@ -236,6 +236,11 @@ impl Bmc {
     /// What happened to the machine.
     pub fn on_fact(&mut self, now: Instant, fact: Fact) {
         let cause = self.power.restart_cause();
+        match &fact {
+            Fact::Paused => self.watchdog.hold(now),
+            Fact::Resumed | Fact::Started | Fact::Stopped { .. } => self.watchdog.release(now),
+            _ => {}
+        }
         if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
             self.host_reset();
         }
@@ -267,11 +272,27 @@ impl Bmc {
                 ResetBy::Guest => RestartCause::SoftReset,
             }),
             Fact::LinkChanged { nic, up } => self.set_link(nic, *up),
-            Fact::Panicked { .. } | Fact::ShutdownIgnored { .. } | Fact::Unresponsive { .. } => {}
+            Fact::Paused
+            | Fact::Resumed
+            | Fact::Panicked { .. }
+            | Fact::ShutdownIgnored { .. }
+            | Fact::Unresponsive { .. } => {}
         }
         self.unsaved = true;
         self.sensors_on_fact(now, &fact);
         self.record(Event::Machine(fact));
+    }
+
+    /// Whether the machine is on and held still.
+    pub fn is_paused(&self) -> bool {
+        self.watchdog.is_held()
+    }
+
+    /// Says whether the machine was found held still.
+    pub fn observe_paused(&mut self, now: Instant, paused: bool) {
+        if paused != self.is_paused() {
+            self.on_fact(now, if paused { Fact::Paused } else { Fact::Resumed });
+        }
     }
 
     /// Whatever concerned the boot that has ended is over: the watchdog, what waits for the guest, and the

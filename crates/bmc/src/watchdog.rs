@@ -12,6 +12,8 @@
 //!
 //! Once warned, only "set" helps: the software that was to be warned is to know that it was late (§27.5).
 //!
+//! While the machine is paused, the timer's clock stands still: a guest that can't run can't report either.
+//!
 //! A controller that was killed and comes back finds the timer running and lets it run again *from its initial
 //! value*: so the machine is guarded all the time, nobody is reset for a time that the controller was away, and
 //! the state file is not written at each "reset" but only when the timer starts or stops. The Cold Reset command
@@ -190,6 +192,8 @@ pub struct Watchdog {
     /// A bit for each use whose timer ran out, by its number; cleared by command alone.
     expired: u8,
     countdown: Countdown,
+    /// Since when the machine, and with it this timer's clock, stands still.
+    held: Option<Instant>,
 }
 
 impl Watchdog {
@@ -217,16 +221,39 @@ impl Watchdog {
             Countdown::Stopped | Countdown::Interrupted => self.setup.map_or(0, |setup| setup.countdown),
             Countdown::Expired => 0,
             Countdown::Counting { ends } | Countdown::Warned { ends } => {
-                let counts = ends.saturating_duration_since(now).as_millis().div_ceil(COUNT.as_millis());
+                let counts =
+                    ends.saturating_duration_since(self.clock(now)).as_millis().div_ceil(COUNT.as_millis());
                 u16::try_from(counts).unwrap_or(u16::MAX)
             }
+        }
+    }
+
+    /// The timer's own time.
+    fn clock(&self, now: Instant) -> Instant {
+        self.held.unwrap_or(now)
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The machine stands still.
+    pub(crate) fn hold(&mut self, now: Instant) {
+        self.held.get_or_insert(now);
+    }
+
+    /// The machine goes on, and what is left of the countdown with it.
+    pub(crate) fn release(&mut self, now: Instant) {
+        let Some(since) = self.held.take() else { return };
+        if let Countdown::Counting { ends } | Countdown::Warned { ends } = &mut self.countdown {
+            *ends += now.saturating_duration_since(since);
         }
     }
 
     fn set(&mut self, now: Instant, setup: WatchdogSetup, clear: u8, dont_stop: bool) {
         self.expired &= !clear;
         self.countdown = if dont_stop && self.is_running() {
-            Countdown::Counting { ends: now + setup.whole() }
+            Countdown::Counting { ends: self.clock(now) + setup.whole() }
         } else {
             Countdown::Stopped
         };
@@ -238,7 +265,7 @@ impl Watchdog {
         if matches!(self.countdown, Countdown::Warned { .. }) {
             return Err(WatchdogRefusal::Warned);
         }
-        self.countdown = Countdown::Counting { ends: now + setup.whole() };
+        self.countdown = Countdown::Counting { ends: self.clock(now) + setup.whole() };
         Ok(())
     }
 
@@ -252,12 +279,12 @@ impl Watchdog {
     /// The machine is found to have run on while the controller was away.
     fn resume(&mut self, now: Instant) {
         if let (Countdown::Interrupted, Some(setup)) = (self.countdown, self.setup) {
-            self.countdown = Countdown::Counting { ends: now + setup.whole() };
+            self.countdown = Countdown::Counting { ends: self.clock(now) + setup.whole() };
         }
     }
 
     fn timeout(&self) -> Option<Instant> {
-        let setup = self.setup?;
+        let setup = self.setup.filter(|_| !self.is_held())?;
         match self.countdown {
             Countdown::Counting { ends } if setup.interrupt != PreTimeoutInterrupt::None => {
                 // An instant before which there is none is in the past.
@@ -295,7 +322,7 @@ impl Watchdog {
     pub(crate) fn from_saved(saved: SavedWatchdog) -> Self {
         let SavedWatchdog { setup, expired, running } = saved;
         let countdown = if running { Countdown::Interrupted } else { Countdown::Stopped };
-        Self { setup, expired, countdown }
+        Self { setup, expired, countdown, held: None }
     }
 }
 

@@ -119,7 +119,8 @@ pub(crate) fn status() -> anyhow::Result<()> {
     let Response::Status(status) = ask(&Request::Status)? else { bail!("an unexpected answer") };
     let mut out = io::stdout().lock();
     let under_way = status.under_way.map(|what| format!(" ({what} under way)")).unwrap_or_default();
-    writeln!(out, "Power:           {}{under_way}", status.power)?;
+    let paused = if status.paused { " (paused)" } else { "" };
+    writeln!(out, "Power:           {}{paused}{under_way}", status.power)?;
     writeln!(out, "Boot override:   {}", status.boot)?;
     writeln!(out, "Restore policy:  {}", status.restore_policy)?;
     writeln!(out, "Power-on hours:  {}", status.power_on_hours)?;

@@ -42,6 +42,55 @@ fn told(bmc: &mut Bmc) -> Vec<[u8; 3]> {
 }
 
 #[test]
+fn a_paused_machine_has_all_the_time_that_was_left() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.set_watchdog(now, WARNING, 0, false);
+    bmc.reset_watchdog(now).unwrap();
+    bmc.observe_paused(now + seconds(40), true);
+    bmc.observe_paused(now + seconds(41), true);
+    assert_eq!(bmc.next_timeout(), None);
+    let much_later = now + seconds(4000);
+    bmc.tick(much_later);
+    assert!(bmc.watchdog().is_running() && bmc.is_paused());
+    assert_eq!(bmc.watchdog().present_countdown(much_later), 200);
+
+    bmc.observe_paused(much_later, false);
+    assert_eq!(bmc.next_timeout(), Some(much_later + seconds(10)), "the warning, 10 s before the end");
+    bmc.tick(much_later + seconds(10));
+    assert_eq!(told(&mut bmc), [[0xc8, 0x34, 0xff]]);
+    bmc.observe_paused(much_later + seconds(15), true);
+    bmc.observe_paused(much_later + seconds(100), false);
+    bmc.tick(much_later + seconds(104));
+    assert!(!bmc.has_intent());
+    bmc.tick(much_later + seconds(105));
+    assert_eq!(bmc.take_intent(), Some(Intent::Power(PowerRequest::Reset)));
+}
+
+#[test]
+fn a_timer_that_is_started_while_the_machine_is_paused_begins_when_it_goes_on() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.observe_paused(now, true);
+    bmc.set_watchdog(now + seconds(5), SETUP, 0, false);
+    bmc.reset_watchdog(now + seconds(6)).unwrap();
+    assert_eq!(bmc.watchdog().present_countdown(now + seconds(50)), 600);
+    bmc.observe_paused(now + seconds(100), false);
+    assert_eq!(bmc.next_timeout(), Some(now + seconds(160)));
+}
+
+#[test]
+fn a_machine_that_ends_while_it_is_paused_is_paused_no_more() {
+    let now = Instant::now();
+    let mut bmc = bmc(now);
+    bmc.observe_paused(now, true);
+    bmc.on_fact(now, Fact::Reset { by: ResetBy::Command });
+    assert!(bmc.is_paused(), "a reset does not let it run");
+    bmc.on_fact(now, Fact::Stopped { why: StopReason::Command });
+    assert!(!bmc.is_paused());
+}
+
+#[test]
 fn who_is_not_heard_from_is_reset() {
     let now = Instant::now();
     let mut bmc = bmc(now);

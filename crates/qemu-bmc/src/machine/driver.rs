@@ -14,7 +14,7 @@ use std::{
 use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
 pub(crate) use nics::preview;
 use nics::{LinkChange, Nics};
-use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
+use qmp::commands::{InjectNmi, QueryStatus, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
     time,
@@ -235,6 +235,7 @@ impl Machine {
                             guest.announced = Some(cause);
                         }
                     }
+                    Meaning::RunState => self.look_whether_it_runs().await,
                     Meaning::Fact(fact) => self.report(fact),
                     Meaning::Remark(remark) => warn!("{remark}"),
                     Meaning::Nothing => {}
@@ -243,11 +244,23 @@ impl Machine {
             Happening::MonitorLost => tracing::debug!("no connection to QEMU's monitor"),
             Happening::MonitorBack => {
                 info!("QEMU's monitor answers again");
+                self.look_whether_it_runs().await;
                 self.nics.doubt();
                 self.follow_interfaces().await;
                 self.arm().await;
             }
             Happening::Ended(ended) => self.ended_by_itself(ended).await,
+        }
+    }
+
+    async fn look_whether_it_runs(&self) {
+        let Some(client) = self.guest.as_ref().and_then(Guest::client) else { return };
+        match client.call(&QueryStatus, ANSWER_LIMIT).await {
+            Ok(status) => {
+                let paused = monitor::is_paused(&status.value.status);
+                self.controller().with(|bmc| bmc.observe_paused(Instant::now(), paused));
+            }
+            Err(error) => tracing::debug!("ask whether the machine runs: {}", chain(&error)),
         }
     }
 
@@ -565,6 +578,7 @@ impl Machine {
         self.guest = Some(guest);
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.report(Fact::Adopted);
+        self.look_whether_it_runs().await;
         self.show_nics();
         self.follow_interfaces().await;
         self.arm().await;

@@ -100,6 +100,8 @@ struct Monitor {
     events: Events,
     /// The guest is off, and QEMU stayed.
     off: bool,
+    /// The guest is on and held still.
+    paused: bool,
 }
 
 struct Machine {
@@ -180,12 +182,15 @@ impl Machine {
         match happening {
             Next::Found(Session { client, events, .. }) => {
                 info!("the machine's monitor answers");
-                let off = match client.call(&QueryStatus, ANSWER_LIMIT).await {
-                    Ok(status) => status.value.status == RunState::Shutdown,
-                    Err(_) => false,
+                let (off, paused) = match client.call(&QueryStatus, ANSWER_LIMIT).await {
+                    Ok(status) => {
+                        let state = status.value.status;
+                        (state == RunState::Shutdown, monitor::is_paused(&state))
+                    }
+                    Err(_) => (false, false),
                 };
                 self.link_spent = off;
-                self.monitor = Some(Monitor { client, events, off });
+                self.monitor = Some(Monitor { client, events, off, paused });
             }
             Next::NotFound(error) => {
                 debug!("look for the machine's monitor: {}", chain(&error));
@@ -195,13 +200,13 @@ impl Machine {
                 self.monitor = None;
                 self.look_at = Instant::now();
             }
-            Next::Event(event) => self.said(event),
+            Next::Event(event) => self.said(event).await,
             Next::LinkChanged => self.link_spent &= self.driver.link.borrow().is_some(),
             Next::Stop | Next::Intent | Next::SoftRanOut => {}
         }
     }
 
-    fn said(&mut self, event: Event) {
+    async fn said(&mut self, event: Event) {
         if event == Event::Resume
             && let Some(monitor) = &mut self.monitor
         {
@@ -220,6 +225,13 @@ impl Machine {
                     monitor.off = true;
                 }
                 self.link_spent = true;
+            }
+            Meaning::RunState => {
+                let Some(monitor) = &mut self.monitor else { return };
+                match monitor.client.call(&QueryStatus, ANSWER_LIMIT).await {
+                    Ok(status) => monitor.paused = monitor::is_paused(&status.value.status),
+                    Err(error) => debug!("ask whether the machine runs: {}", chain(&error)),
+                }
             }
             Meaning::Fact(fact) => self.report(fact),
             Meaning::Remark(remark) => warn!("{remark}"),
@@ -254,9 +266,14 @@ impl Machine {
             (None, None) => Abilities::NONE,
         };
         self.driver.controller.with(|bmc| bmc.set_abilities(abilities));
-        if on == std::mem::replace(&mut self.shown_on, on) {
-            return;
+        if on != std::mem::replace(&mut self.shown_on, on) {
+            self.report_power(on);
         }
+        let paused = on && self.monitor.as_ref().is_some_and(|monitor| monitor.paused);
+        self.driver.controller.with(|bmc| bmc.observe_paused(Instant::now(), paused));
+    }
+
+    fn report_power(&mut self, on: bool) {
         self.soft = None;
         let ending = self.ending.take();
         if on {

@@ -1,7 +1,10 @@
 //! What QEMU's events mean for the machine.
 
 use bmc::{Fact, ResetBy, StopReason};
-use qmp::{Event, qapi::ShutdownCause};
+use qmp::{
+    Event,
+    qapi::{RunState, ShutdownCause},
+};
 
 use crate::os::children::Ended;
 
@@ -12,6 +15,8 @@ pub(crate) enum Meaning {
     Reset(ResetBy),
     /// QEMU is about to end, for this reason.
     Ending(ShutdownCause),
+    /// Its processors stopped or run again. Why, its status says, with [`is_paused`].
+    RunState,
     /// Something to report that changes nothing else.
     Fact(Fact),
     /// Something for the log.
@@ -28,6 +33,7 @@ pub(crate) fn meaning(event: Event) -> Meaning {
         }
         Event::Reset { guest: true, .. } => Meaning::Reset(ResetBy::Guest),
         Event::Reset { guest: false, .. } => Meaning::Reset(ResetBy::Command),
+        Event::Stop | Event::Resume => Meaning::RunState,
         Event::Shutdown { reason, .. } => Meaning::Ending(reason),
         Event::GuestPanicked { action, .. } => Meaning::Fact(Fact::Panicked { action: action.to_string() }),
         Event::BlockIoError { operation, nospace, reason, node, .. } => {
@@ -38,6 +44,30 @@ pub(crate) fn meaning(event: Event) -> Meaning {
             Meaning::Remark(format!("an emulated watchdog ran out (action: {action})"))
         }
         _ => Meaning::Nothing,
+    }
+}
+
+/// Whether a machine in this state stands still for another reason than that its guest is done with. One that
+/// panicked, or is off, is left to its watchdog.
+pub(crate) fn is_paused(state: &RunState) -> bool {
+    match state {
+        RunState::Debug
+        | RunState::Inmigrate
+        | RunState::IoError
+        | RunState::Paused
+        | RunState::Postmigrate
+        | RunState::Prelaunch
+        | RunState::FinishMigrate
+        | RunState::RestoreVm
+        | RunState::SaveVm
+        | RunState::Colo => true,
+        RunState::InternalError
+        | RunState::Running
+        | RunState::Shutdown
+        | RunState::Suspended
+        | RunState::Watchdog
+        | RunState::GuestPanicked
+        | RunState::Other(_) => false,
     }
 }
 
@@ -77,6 +107,17 @@ mod tests {
             stop_reason(None, Ended::Exited(1), "no such disk"),
             StopReason::Crashed("exit status 1; it said: no such disk".into())
         );
+    }
+
+    #[test]
+    fn a_machine_that_was_stopped_is_paused_and_one_that_panicked_is_not() {
+        assert_eq!(meaning(Event::Stop), Meaning::RunState);
+        for paused in [RunState::Paused, RunState::IoError] {
+            assert!(is_paused(&paused), "{paused}");
+        }
+        for not in [RunState::Running, RunState::GuestPanicked, RunState::Shutdown] {
+            assert!(!is_paused(&not), "{not}");
+        }
     }
 
     #[test]

@@ -143,6 +143,9 @@ pub(crate) enum Response {
 pub(crate) struct Status {
     /// Whether the machine is on.
     pub(crate) power: String,
+    /// Whether it is on and held still.
+    #[serde(default)]
+    pub(crate) paused: bool,
     /// What is being done about it.
     pub(crate) under_way: Option<String>,
     /// The next boot's device, if something overrides the usual order.
@@ -329,6 +332,7 @@ impl Control {
                 HostPower::On => "on".into(),
                 HostPower::Off => "off".into(),
             },
+            paused: bmc.is_paused(),
             under_way: bmc.power_state().running().map(|request| request.to_string()),
             boot: bmc.boot().flags().to_string(),
             restore_policy: match bmc.chassis().restore_policy() {
