@@ -14,6 +14,7 @@ mod init;
 mod lan;
 mod logging;
 mod machine;
+mod netlink;
 mod nics;
 mod os;
 mod run;

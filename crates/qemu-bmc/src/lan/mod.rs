@@ -100,7 +100,7 @@ impl LanPort {
                         failed |= !matches!(step, Step::Outside(_));
                         tracing::warn!(
                             "apply network setting: {step} on {interface}: {}; it is kept and reported",
-                            chain(&error)
+                            chain(&*error)
                         );
                     }
                 },

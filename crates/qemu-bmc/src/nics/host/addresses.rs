@@ -12,7 +12,7 @@ use netlink_packet_route::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::netlink::{Netlink, Refusal, attributes, number};
+use crate::netlink::{Netlink, Refusal, attributes, number};
 
 // linux/rtnetlink.h
 const RTM_NEWADDR: u16 = 20;

@@ -9,7 +9,7 @@ use netlink_packet_route::link::{
     LinkAttribute, LinkInfo,
 };
 
-use super::netlink::{Netlink, Refusal};
+use crate::netlink::{Netlink, Refusal};
 
 /// A bit for each last octet of 01:80:c2:00:00:0X: all that a bridge forwards.
 const BRIDGE_FORWARDS: u16 = 0xFFF8;

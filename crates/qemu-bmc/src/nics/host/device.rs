@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::netlink::Refusal;
+use crate::netlink::Refusal;
 
 /// A device by its usual path and its number.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rustix::{io::Errno, thread::CapabilitySet};
 
-use super::netlink::Refusal;
+use crate::netlink::Refusal;
 
 /// Why an interface can't be attached.
 #[derive(Debug, thiserror::Error)]

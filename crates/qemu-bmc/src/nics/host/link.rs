@@ -10,15 +10,15 @@ use netlink_packet_route::{
 };
 use rustix::io::Errno;
 
-use super::{
-    super::Link,
-    netlink::{Netlink, Refusal, attributes, number},
-};
+use super::super::Link;
+use crate::netlink::{Netlink, Refusal, attributes, number};
 
 // linux/if_link.h
 const HEADER_SIZE: usize = 16;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_MAX_MTU: u16 = 51;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
@@ -33,6 +33,7 @@ pub(super) struct Interface {
     pub(super) mtu: u32,
     pub(super) max_mtu: Option<u32>,
     pub(super) is_ethernet: bool,
+    pub(super) is_bridge: bool,
     /// How it makes IPv6 addresses of its own; none if it has no IPv6.
     pub(super) address_generation: Option<u8>,
 }
@@ -47,6 +48,7 @@ impl Interface {
             mtu: 0,
             max_mtu: None,
             is_ethernet: u16::from_ne_bytes([type_0, type_1]) == ARPHRD_ETHER,
+            is_bridge: false,
             address_generation: None,
         };
         for (kind, value) in attributes(body, HEADER_SIZE) {
@@ -55,6 +57,11 @@ impl Interface {
                 IFLA_MTU => found.mtu = number(value)?,
                 // 0 is no limit.
                 IFLA_MAX_MTU => found.max_mtu = number(value).filter(|limit| *limit != 0),
+                IFLA_LINKINFO => {
+                    let mut info = attributes(value, 0);
+                    found.is_bridge =
+                        info.any(|(kind, value)| kind == IFLA_INFO_KIND && value == b"bridge\0");
+                }
                 IFLA_AF_SPEC => found.address_generation = address_generation(value),
                 _ => {}
             }

@@ -11,9 +11,11 @@ use rustix::{fs::Dev, io::Errno};
 use super::{
     device::{self, Device},
     error::{Error, Missing, failed},
-    netlink::{Netlink, Refusal},
 };
-use crate::os::tap;
+use crate::{
+    netlink::{Netlink, Refusal},
+    os::tap,
+};
 
 impl Netlink {
     pub(super) fn make_macvtap(&self, name: &str, lower: u32) -> Result<(), Refusal> {

@@ -18,7 +18,6 @@ mod device;
 mod error;
 mod link;
 mod macvtap;
-mod netlink;
 mod record;
 mod redirect;
 mod steps;
@@ -38,11 +37,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use self::{
-    addresses::Kept, device::Device, error::failed, link::Interface, netlink::Netlink, record::Record,
+    addresses::Kept, device::Device, error::failed, link::Interface, record::Record, redirect::Ingress,
 };
 pub(crate) use self::{error::Error, watch::Watch};
 use super::{Attachment, Link, Request, Tap};
-use crate::{config::Mode, os::namespace};
+use crate::{config::Mode, netlink::Netlink, os::namespace};
 
 /// The network namespace in which this program runs, and what it has done there. Clones are the same.
 #[derive(Clone)]
@@ -139,7 +138,8 @@ impl Host {
         let bridge = (request.mode == Mode::Bridge).then(|| device_name("qbr", &request.interface));
         for device in [Some(&tap), bridge.as_ref()].into_iter().flatten() {
             let found = self.netlink.interface(device).map_err(failed(format!("look for {device}"), None))?;
-            if found.is_some() {
+            let is_left = |found: &Interface| bridge.as_ref() == Some(device) && found.is_bridge;
+            if found.is_some_and(|found| !is_left(&found)) {
                 return Err(Error::Unsuitable(format!(
                     "there is an interface {device} already, as {} would need it: remove it (ip link delete {device})",
                     request.interface
@@ -177,7 +177,9 @@ impl Host {
         if matches!(mode, Mode::User | Mode::None) {
             return Err(Error::Unsuitable(format!("{name} is not attached in this mode")));
         }
-        if mode == Mode::Redirect && self.netlink.has_ingress(interface.index).map_err(looking())? {
+        if mode == Mode::Redirect
+            && self.netlink.ingress(interface.index).map_err(looking())? == Ingress::SomebodyElses
+        {
             return Err(Error::Unsuitable(format!(
                 "somebody else filters what comes in at {name}: remove that (tc qdisc delete dev {name} ingress), or attach {name} in another mode (VM_NETWORK_MODE={name}=bridge)"
             )));

@@ -20,22 +20,50 @@ use netlink_packet_route::{
 };
 use rustix::io::Errno;
 
-use super::netlink::{Netlink, Refusal};
+use crate::netlink::{Netlink, Refusal, attributes, number};
 
 const INGRESS: &str = "ingress";
 /// Of a classic qdisc all of whose frames are incoming ones (linux/pkt_sched.h).
 const HANDLE: TcHandle = TcHandle { major: u16::MAX, minor: 0 };
-const TCM_HEADER_SIZE: usize = 20;
 const ALL_PROTOCOLS: u16 = 0x0003;
+/// By which a filter of ours is known.
+const PRIORITY: u32 = 0xBC;
+/// The priority, then the protocol in the network's byte order.
+const INFO: u32 = PRIORITY << 16 | ALL_PROTOCOLS.to_be() as u32;
+
+// linux/rtnetlink.h, linux/pkt_cls.h, linux/tc_act/tc_mirred.h
+const HEADER_SIZE: usize = 20;
+const TCA_OPTIONS: u16 = 2;
+const TCA_U32_ACT: u16 = 7;
+const FIRST_ACTION: u16 = 1;
+const TCA_ACT_OPTIONS: u16 = 2;
+const TCA_MIRRED_PARMS: u16 = 2;
+const TARGET: usize = 24;
+
+/// What is done to the frames that come in at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ingress {
+    Free,
+    /// They are redirected to a device that has gone, by a controller of which nothing else is left either.
+    LeftBehind,
+    SomebodyElses,
+}
 
 impl Netlink {
-    /// Whether somebody already does something to the frames that come in here.
-    pub(super) fn has_ingress(&self, index: u32) -> Result<bool, Refusal> {
-        let all = self.list(&RouteNetlinkMessage::GetQueueDiscipline(message(index, TcHandle::UNSPEC)))?;
-        Ok(all.iter().any(|body| {
-            let field = |from: usize| body.get(from..TCM_HEADER_SIZE).and_then(super::netlink::number);
-            field(4) == Some(index) && field(12) == Some(TcHandle::INGRESS.into())
-        }))
+    /// What is already done to the frames that come in here.
+    pub(super) fn ingress(&self, index: u32) -> Result<Ingress, Refusal> {
+        let qdiscs = self.list(&RouteNetlinkMessage::GetQueueDiscipline(message(index, TcHandle::UNSPEC)))?;
+        let is_ingress = |body: &Vec<u8>| {
+            field(body, 4) == Some(index) && field(body, 12) == Some(TcHandle::INGRESS.into())
+        };
+        if !qdiscs.iter().any(is_ingress) {
+            return Ok(Ingress::Free);
+        }
+        let filters = self.list(&RouteNetlinkMessage::GetTrafficFilter(message(index, HANDLE)))?;
+        let is_ours = filters.iter().all(|body| field(body, 16) == Some(INFO));
+        let mut targets = filters.iter().filter_map(|body| target(body)).peekable();
+        let is_left = is_ours && targets.peek().is_some() && targets.all(|target| target == 0);
+        Ok(if is_left { Ingress::LeftBehind } else { Ingress::SomebodyElses })
     }
 
     /// Sends whatever comes in at one interface out at the other.
@@ -73,8 +101,7 @@ fn filter(from: u32, to: u32) -> TcMessage {
     everything.flags = TcU32SelectorFlags::Terminal;
 
     let mut filter = message(from, HANDLE);
-    // The priority, then the protocol in the network's byte order.
-    filter.header.info = 1 << 16 | u32::from(ALL_PROTOCOLS.to_be());
+    filter.header.info = INFO;
     filter.attributes = vec![
         TcAttribute::Kind(TcFilterU32::KIND.to_owned()),
         TcAttribute::Options(vec![
@@ -83,6 +110,20 @@ fn filter(from: u32, to: u32) -> TcMessage {
         ]),
     ];
     filter
+}
+
+/// Where a filter redirects to: 0 if that has gone. None if it does not redirect.
+fn target(filter: &[u8]) -> Option<u32> {
+    let inside =
+        |value, wanted| attributes(value, 0).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    let (_, options) = attributes(filter, HEADER_SIZE).find(|(kind, _)| *kind == TCA_OPTIONS)?;
+    let path = [TCA_U32_ACT, FIRST_ACTION, TCA_ACT_OPTIONS, TCA_MIRRED_PARMS];
+    number(path.into_iter().try_fold(options, inside)?.get(TARGET..)?)
+}
+
+/// A number of a message's own header, at this place.
+fn field(body: &[u8], at: usize) -> Option<u32> {
+    body.get(at..HEADER_SIZE).and_then(number)
 }
 
 fn message(index: u32, parent: TcHandle) -> TcMessage {

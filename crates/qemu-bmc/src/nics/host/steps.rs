@@ -139,6 +139,8 @@ impl Host {
         let (interface, device) = (attachment.before.index, self.interface(&attachment.tap)?.index);
         match (attachment.mode, &attachment.bridge) {
             (Mode::Redirect, _) => {
+                let stopped = self.netlink.stop_redirecting(interface);
+                stopped.map_err(failed(format!("clear what was left behind at {name}"), None))?;
                 for (from, to) in [(interface, device), (device, interface)] {
                     let redirected = self.netlink.redirect(from, to);
                     redirected.map_err(no_filter(format!("redirect {name}")))?;

@@ -4,8 +4,8 @@ use netlink_packet_route::link::{In6AddrGenMode, LinkFlags};
 use rustix::io::Errno;
 use tracing::{debug, warn};
 
-use super::{super::Attachment, Before, Host, netlink::Refusal};
-use crate::{config::Mode, os::namespace};
+use super::{super::Attachment, Before, Host};
+use crate::{config::Mode, netlink::Refusal, os::namespace};
 
 impl Host {
     /// Takes back every step, in any order and however many of them there were.

@@ -9,6 +9,7 @@ use super::{
     Bench, ETH, Mode, PEER, ip,
     namespace::in_namespace,
     request, run, wait_for,
+    wire::{self, Raw, TapEnd},
 };
 
 const MODES: [Mode; 3] = [Mode::Redirect, Mode::Bridge, Mode::Macvtap];
@@ -261,5 +262,41 @@ fn what_somebody_else_filters_is_not_taken_from_him() {
             run("tc", &format!("qdisc delete dev {ETH} {kind}"));
         }
         assert_eq!(bench.host.attached(), []);
+    });
+}
+
+/// A container that is started anew in the network namespace of another, as in a Kubernetes pod, finds what was done
+/// there and not what was written down.
+#[test]
+fn what_nobody_remembers_is_taken_over() {
+    for mode in [Mode::Redirect, Mode::Bridge] {
+        in_namespace(move || {
+            let bench = Bench::new();
+            drop(bench.attach(mode));
+            std::fs::remove_file(bench.run_dir.path().join("nics.json")).unwrap();
+            let (attachment, tap) = bench.attach(mode);
+            let (lab, guest) = (Raw::open(PEER), TapEnd(tap));
+            let frame = wire::frame([2, 0, 0, 0, 0, 7], &[0x88, 0xb5], 60);
+            lab.send(&frame);
+            guest.expect(&frame);
+            guest.send(&frame);
+            lab.expect(&frame);
+            bench.host.detach(&attachment);
+            assert!(!run("ip", "link show").contains("qb"));
+            assert!(!run("tc", "qdisc show").contains("ingress"));
+        });
+    }
+}
+
+#[test]
+fn an_interface_that_another_controller_holds_stays_with_it() {
+    in_namespace(|| {
+        let bench = Bench::new();
+        let (_, _tap) = bench.attach(Mode::Redirect);
+        let before = everything();
+        let other = tempfile::tempdir().unwrap();
+        let error = Host::open(other.path()).unwrap().attach(&request(Mode::Redirect)).unwrap_err();
+        assert!(error.to_string().contains("there is an interface qb-eth2 already"), "{error}");
+        assert_eq!(everything(), before);
     });
 }

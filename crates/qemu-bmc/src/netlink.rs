@@ -21,7 +21,7 @@ const NLMSGERR_ATTR_MSG: u16 = 1;
 const HEADER_SIZE: usize = 16;
 
 /// A connection to the kernel, and to the network namespace in which it was made.
-pub(super) struct Netlink(Mutex<Connection>);
+pub(crate) struct Netlink(Mutex<Connection>);
 
 struct Connection {
     socket: Socket,
@@ -31,9 +31,9 @@ struct Connection {
 /// The kernel's "no".
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
-    pub(super) errno: Errno,
+    pub(crate) errno: Errno,
     /// What the kernel adds to it, in words.
-    pub(super) words: Option<String>,
+    pub(crate) words: Option<String>,
 }
 
 impl fmt::Display for Refusal {
@@ -64,7 +64,7 @@ impl From<io::Error> for Refusal {
 }
 
 impl Netlink {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -74,12 +74,12 @@ impl Netlink {
     }
 
     /// Has something changed. The flags say what is to happen if it is there already.
-    pub(super) fn change(&self, request: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {
+    pub(crate) fn change(&self, request: RouteNetlinkMessage, flags: u16) -> Result<(), Refusal> {
         self.transact(encode(request, flags | NLM_F_ACK)).map(drop)
     }
 
     /// Has something changed by a message whose body is that of an answer.
-    pub(super) fn replay(&self, kind: u16, body: &[u8], flags: u16) -> Result<(), Refusal> {
+    pub(crate) fn replay(&self, kind: u16, body: &[u8], flags: u16) -> Result<(), Refusal> {
         let mut message = vec![0; HEADER_SIZE];
         message.extend(body);
         let mut buffer = NetlinkBuffer::new(&mut message);
@@ -90,13 +90,13 @@ impl Netlink {
     }
 
     /// The one thing that is asked for: its message's body.
-    pub(super) fn get(&self, request: RouteNetlinkMessage) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn get(&self, request: RouteNetlinkMessage) -> Result<Vec<u8>, Refusal> {
         let found = self.transact(encode(request, NLM_F_ACK))?;
         found.into_iter().next().ok_or_else(|| Errno::BADMSG.into())
     }
 
     /// All things of a kind: their messages' bodies.
-    pub(super) fn list(&self, request: &RouteNetlinkMessage) -> Result<Vec<Vec<u8>>, Refusal> {
+    pub(crate) fn list(&self, request: &RouteNetlinkMessage) -> Result<Vec<Vec<u8>>, Refusal> {
         loop {
             match self.transact(encode(request.clone(), NLM_F_DUMP)) {
                 // It changed under the kernel's hands.
@@ -175,7 +175,7 @@ fn words(error: &[u8]) -> Option<String> {
 }
 
 /// The attributes after a message's own header of so many bytes, or, with none, those inside another.
-pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u16, &[u8])> {
     const KIND: u16 = 0x3FFF;
 
     let mut rest = body.get(header..).unwrap_or_default();
@@ -189,6 +189,6 @@ pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u1
 }
 
 /// A number of 32 bits in the host's order.
-pub(super) fn number(value: &[u8]) -> Option<u32> {
+pub(crate) fn number(value: &[u8]) -> Option<u32> {
     value.first_chunk().copied().map(u32::from_ne_bytes)
 }
