@@ -7,6 +7,7 @@
 mod inband;
 mod line;
 mod memory;
+mod nics;
 mod peers;
 mod process;
 mod requests;
@@ -18,7 +19,7 @@ use std::{
     env,
     io::{self, Write as _},
     net::UdpSocket,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
@@ -29,23 +30,31 @@ use crate::{
 };
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments = env::args_os().skip(1);
-    let first = arguments.next().map(PathBuf::from);
-    let program = match first {
-        Some(word) if word.as_os_str() == "--udp-echo" => return udp_echo(),
+    let mut arguments = env::args_os().skip(1).peekable();
+    if arguments.next_if(|word| word == "--udp-echo").is_some() {
+        return udp_echo();
+    }
+    let only_nics = arguments.next_if(|word| word == "--nics").is_some();
+    let program = match arguments.next().map(PathBuf::from) {
         Some(program) => program.canonicalize().with_context(|| format!("find {}", program.display()))?,
-        None => bail!("usage: qemu-bmc-bench QEMU-BMC [TEST-GUEST-FOLDER]"),
+        None => bail!("usage: qemu-bmc-bench [--nics] QEMU-BMC [TEST-GUEST-FOLDER]"),
     };
     let guest = arguments.next().map(PathBuf::from);
+    if !only_nics {
+        print(&measure_bmc(&program, guest.as_deref())?)?;
+    }
+    print(&measure_nics(&program, guest.as_deref()))
+}
 
-    let mut table = Table::default();
-    startup::measure(&program, &mut table)?;
+fn measure_bmc(program: &Path, guest: Option<&Path>) -> anyhow::Result<Table> {
+    let mut table = Table::new(&["qemu-bmc", "ipmi_sim", "floor"]);
+    startup::measure(program, &mut table)?;
 
-    let mut ours = QemuBmc::start(&program, guest.as_deref())?;
+    let mut ours = QemuBmc::start(program, guest)?;
     let theirs = IpmiSim::start(peers::free_tcp_port()?)?;
     requests::measure(&ours, theirs.as_ref(), &mut table)?;
     requests::measure_power(&ours, theirs.as_ref(), &mut table)?;
-    match &guest {
+    match guest {
         Some(guest) => {
             if let Err(error) = serial::measure(&ours, guest, &mut table) {
                 table.note(format!("SOL was not measured: {error:#}"));
@@ -58,7 +67,24 @@ fn main() -> anyhow::Result<()> {
         table.note("no ipmi_sim on this machine: apt-get install openipmi");
     }
     ours.stop()?;
-    io::stdout().write_all(table.to_string().as_bytes()).context("print the table")
+    Ok(table)
+}
+
+fn measure_nics(program: &Path, guest: Option<&Path>) -> Table {
+    let mut table = Table::new(&nics::WAYS);
+    match guest {
+        Some(guest) => {
+            if let Err(error) = nics::measure(program, guest, &mut table) {
+                table.note(format!("the guest's NICs were not measured: {error:#}"));
+            }
+        }
+        None => table.note("no test guest: the rows on its NICs are left out (tests/guest/build makes one)"),
+    }
+    table
+}
+
+fn print(table: &Table) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{table}").context("print the table")
 }
 
 /// The floor of every request: a process that does nothing but answer.

@@ -19,7 +19,7 @@ pub(crate) fn measure(ours: &QemuBmc, theirs: Option<&IpmiSim>, table: &mut Tabl
         ("memory but QEMU's, shared pages counted once", resident),
     ] {
         let (ours, theirs) = (count(&ours)?, count(&theirs)?);
-        table.push(Row { what, goal, unit: Unit::Mebibytes, ours, theirs, floor: Vec::new() });
+        table.push(Row { what, goal, unit: Unit::Mebibytes, cells: vec![ours, theirs, Vec::new()] });
     }
     Ok(())
 }

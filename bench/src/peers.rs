@@ -54,13 +54,21 @@ pub(crate) struct QemuBmc {
 impl QemuBmc {
     /// Starts the program with its machine off, and returns at once.
     pub(crate) fn launch(program: &Path, guest: Option<&Path>) -> anyhow::Result<Self> {
+        Self::launch_with(Command::new(program), guest, &[])
+    }
+
+    /// The same by a command line that ends in the program's name, with settings beside the usual ones.
+    pub(crate) fn launch_with(
+        mut command: Command,
+        guest: Option<&Path>,
+        settings: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
         let folder = new_folder()?;
         let port = free_udp_port()?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         if let Some(guest) = guest {
             overlay(&guest.join("disk.qcow2"), &folder.path().join("disk.qcow2"))?;
         }
-        let mut command = Command::new(program);
         command.arg("init").env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs([
             ("RUN_DIR", path("run")),
@@ -79,6 +87,7 @@ impl QemuBmc {
             ("VNC_PORT", "none".into()),
             ("SOL_PORT", "none".into()),
         ]);
+        command.envs(settings.iter().map(|(name, value)| (name, value)));
         let log = fs::File::create(folder.path().join("log")).context("create the program's log")?;
         command.stdout(log.try_clone()?).stderr(log);
         Ok(Self {
@@ -91,9 +100,13 @@ impl QemuBmc {
     /// Starts the program with its machine off, and waits until it answers.
     pub(crate) fn start(program: &Path, guest: Option<&Path>) -> anyhow::Result<Self> {
         let this = Self::launch(program, guest)?;
-        let started = first_login(this.address, 3).and_then(|client| Ok(client.close()?));
-        started.with_context(|| format!("start qemu-bmc, whose log is: {}", this.log()))?;
+        this.wait_until_it_answers()?;
         Ok(this)
+    }
+
+    pub(crate) fn wait_until_it_answers(&self) -> anyhow::Result<()> {
+        let started = first_login(self.address, 3).and_then(|client| Ok(client.close()?));
+        started.with_context(|| format!("start qemu-bmc, whose log is: {}", self.log()))
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -104,7 +117,7 @@ impl QemuBmc {
         self.folder.path()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 

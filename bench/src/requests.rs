@@ -93,7 +93,7 @@ fn latency(
         ("Get Device ID in a session, suite 17", id_17, Vec::new()),
     ] {
         let (unit, floor) = (Unit::Milliseconds, floor.clone());
-        table.push(Row { what, goal: "< 0.3 ms", unit, ours, theirs, floor });
+        table.push(Row { what, goal: "< 0.3 ms", unit, cells: vec![ours, theirs, floor] });
     }
     Ok(())
 }
@@ -117,24 +117,23 @@ fn throughput(
 ) -> anyhow::Result<()> {
     let mut ours = Crowd::login(ours)?;
     let mut theirs = theirs.map(Crowd::login).transpose()?;
-    let mut row = Row {
-        what: "Get Device ID, 8 sessions at once, suite 3",
-        goal: "",
-        unit: Unit::PerSecond,
-        ours: Rounds::new(),
-        theirs: Rounds::new(),
-        floor: Rounds::new(),
-    };
+    let mut cells: [Rounds; 3] = Default::default();
     for _ in 0..ROUNDS {
-        row.floor.push(echo.rate()?);
-        row.ours.push(ours.rate()?);
+        let [our_rates, their_rates, floor] = &mut cells;
+        floor.push(echo.rate()?);
+        our_rates.push(ours.rate()?);
         if let Some(theirs) = &mut theirs {
-            row.theirs.push(theirs.rate()?);
+            their_rates.push(theirs.rate()?);
         }
     }
     ours.close()?;
     theirs.map(Crowd::close).transpose()?;
-    table.push(row);
+    table.push(Row {
+        what: "Get Device ID, 8 sessions at once, suite 3",
+        goal: "",
+        unit: Unit::PerSecond,
+        cells: cells.into(),
+    });
     Ok(())
 }
 
@@ -158,7 +157,7 @@ fn logins(ours: SocketAddr, theirs: Option<SocketAddr>, table: &mut Table) -> an
         ("login, privilege and close, suite 3", suite_3, sim),
         ("login, privilege and close, suite 17", suite_17, Vec::new()),
     ] {
-        table.push(Row { what, goal: "", unit: Unit::Milliseconds, ours, theirs, floor: Vec::new() });
+        table.push(Row { what, goal: "", unit: Unit::Milliseconds, cells: vec![ours, theirs, Vec::new()] });
     }
     Ok(())
 }
@@ -169,21 +168,19 @@ pub(crate) fn measure_power(
     theirs: Option<&IpmiSim>,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let mut row = Row {
+    let (mut our_times, mut their_times) = (Rounds::new(), Rounds::new());
+    for _ in 0..POWER_ROUNDS {
+        our_times.push(power_up_and_down(ours.address())?);
+        if let Some(theirs) = theirs {
+            their_times.push(power_up_and_down(theirs.address())?);
+        }
+    }
+    table.push(Row {
         what: "power up → Get Chassis Status says on",
         goal: "< 500 ms",
         unit: Unit::Milliseconds,
-        ours: Rounds::new(),
-        theirs: Rounds::new(),
-        floor: Rounds::new(),
-    };
-    for _ in 0..POWER_ROUNDS {
-        row.ours.push(power_up_and_down(ours.address())?);
-        if let Some(theirs) = theirs {
-            row.theirs.push(power_up_and_down(theirs.address())?);
-        }
-    }
-    table.push(row);
+        cells: vec![our_times, their_times, Rounds::new()],
+    });
     Ok(())
 }
 

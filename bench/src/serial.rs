@@ -25,7 +25,7 @@ use crate::{
 
 const BOOT: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(20);
-const PROMPT: &[u8] = b"guest:/root# ";
+pub(crate) const PROMPT: &[u8] = b"guest:/root# ";
 
 const ROUNDS: usize = 5;
 const KEYS: usize = 60;
@@ -79,7 +79,7 @@ pub(crate) fn measure(ours: &QemuBmc, guest: &Path, table: &mut Table) -> anyhow
         ("SOL: lost of 256 KiB", "0", Unit::Bytes, sol.lost, sim.lost, floor.lost),
         ("Get Device ID by the guest, in band", "", Unit::PerSecond, sol.asked, Vec::new(), floor.asked),
     ] {
-        table.push(Row { what, goal, unit, ours, theirs, floor });
+        table.push(Row { what, goal, unit, cells: vec![ours, theirs, floor] });
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ impl Cells {
 }
 
 /// Presses Enter until a prompt comes.
-fn wait_for_shell(line: &mut impl Line) -> anyhow::Result<()> {
+pub(crate) fn wait_for_shell(line: &mut impl Line) -> anyhow::Result<()> {
     let end = Instant::now() + BOOT;
     while Instant::now() < end {
         line.write(b"\r")?;

@@ -24,17 +24,13 @@ pub(crate) fn measure(program: &Path, table: &mut Table) -> anyhow::Result<()> {
         what: "process start → first login and Get Device ID",
         goal: "< 100 ms",
         unit,
-        ours: ours.device_id,
-        theirs: theirs.device_id,
-        floor: Vec::new(),
+        cells: vec![ours.device_id, theirs.device_id, Rounds::new()],
     });
     table.push(Row {
         what: "process start → `ipmitool mc info` has ended",
         goal: "",
         unit,
-        ours: ours.mc_info,
-        theirs: theirs.mc_info,
-        floor: Vec::new(),
+        cells: vec![ours.mc_info, theirs.mc_info, Rounds::new()],
     });
     Ok(())
 }

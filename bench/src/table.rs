@@ -1,6 +1,6 @@
 //! The table: one row for each thing that is measured, as Markdown.
 
-use std::fmt;
+use std::{fmt, iter};
 
 /// What the numbers of a row are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,14 @@ pub(crate) enum Unit {
     PerSecond,
     /// Of data in a second.
     KibibytesPerSecond,
+    /// Of data in a second.
+    MebibytesPerSecond,
     /// Of data.
     Bytes,
+    /// Of processors' time, for so much data.
+    SecondsPerGibibyte,
+    /// Of processors' time, for so many frames.
+    SecondsPerMillion,
 }
 
 impl Unit {
@@ -24,7 +30,10 @@ impl Unit {
             Self::Mebibytes => "MiB",
             Self::PerSecond => "/s",
             Self::KibibytesPerSecond => "KiB/s",
+            Self::MebibytesPerSecond => "MiB/s",
             Self::Bytes => "bytes",
+            Self::SecondsPerGibibyte => "s/GiB",
+            Self::SecondsPerMillion => "s/million",
         }
     }
 }
@@ -38,20 +47,23 @@ pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) goal: &'static str,
     pub(crate) unit: Unit,
-    pub(crate) ours: Rounds,
-    pub(crate) theirs: Rounds,
-    /// What the same takes with nothing in the way.
-    pub(crate) floor: Rounds,
+    /// A cell for each of the table's columns.
+    pub(crate) cells: Vec<Rounds>,
 }
 
-/// All of them.
-#[derive(Debug, Default)]
+/// All of them. The first column is compared with the second.
+#[derive(Debug)]
 pub(crate) struct Table {
+    columns: &'static [&'static str],
     rows: Vec<Row>,
     notes: Vec<String>,
 }
 
 impl Table {
+    pub(crate) fn new(columns: &'static [&'static str]) -> Self {
+        Self { columns, rows: Vec::new(), notes: Vec::new() }
+    }
+
     pub(crate) fn push(&mut self, row: Row) {
         self.rows.push(row);
     }
@@ -64,22 +76,22 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["what", "goal", "qemu-bmc", "ipmi_sim", "ratio", "floor"].map(str::to_owned);
-        let mut lines = vec![head];
-        lines.extend(self.rows.iter().map(Row::cells));
-        let mut widths = [3; 6];
+        let columns = self.columns.iter().map(|&name| name.to_owned()).collect();
+        let head = with_ratio("what", "goal", columns, "ratio".into());
+        let lines: Vec<_> = iter::once(head).chain(self.rows.iter().map(Row::texts)).collect();
+        let mut widths = vec![3; self.columns.len() + 3];
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line) {
                 *width = cell.chars().count().max(*width);
             }
         }
         for (number, line) in lines.iter().enumerate() {
-            for (cell, width) in line.iter().zip(widths) {
+            for (cell, width) in line.iter().zip(&widths) {
                 write!(f, "| {cell:width$} ")?;
             }
             writeln!(f, "|")?;
             if number == 0 {
-                for width in widths {
+                for width in &widths {
                     write!(f, "|{:-<1$}", "", width + 2)?;
                 }
                 writeln!(f, "|")?;
@@ -93,15 +105,21 @@ impl fmt::Display for Table {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
-        let ratio = match (median(&self.ours), median(&self.theirs)) {
-            (Some(ours), Some(theirs)) if theirs > 0.0 => number(ours / theirs),
+    fn texts(&self) -> Vec<String> {
+        let mut medians = self.cells.iter().map(|rounds| median(rounds));
+        let ratio = match (medians.next().flatten(), medians.next().flatten()) {
+            (Some(first), Some(second)) if second > 0.0 => number(first / second),
             _ => "–".into(),
         };
-        let cell = |rounds| cell(rounds, self.unit);
-        let (ours, theirs, floor) = (cell(&self.ours), cell(&self.theirs), cell(&self.floor));
-        [self.what.into(), self.goal.into(), ours, theirs, ratio, floor]
+        let cells = self.cells.iter().map(|rounds| cell(rounds, self.unit)).collect();
+        with_ratio(self.what, self.goal, cells, ratio)
     }
+}
+
+/// A line of the table: the ratio stands behind the two columns that it is of.
+fn with_ratio(what: &str, goal: &str, mut cells: Vec<String>, ratio: String) -> Vec<String> {
+    cells.insert(cells.len().min(2), ratio);
+    [what.to_owned(), goal.to_owned()].into_iter().chain(cells).collect()
 }
 
 /// The median, and the least and the greatest if there is more than one.
@@ -147,14 +165,12 @@ mod tests {
 
     #[test]
     fn a_table_is_markdown() {
-        let mut table = Table::default();
+        let mut table = Table::new(&["qemu-bmc", "ipmi_sim", "floor"]);
         table.push(Row {
             what: "echo",
             goal: "< 2 ms",
             unit: Unit::Milliseconds,
-            ours: vec![1.5, 1.0, 2.0],
-            theirs: vec![3.0],
-            floor: vec![],
+            cells: vec![vec![1.5, 1.0, 2.0], vec![3.0], vec![]],
         });
         table.note("a note");
         let lines: Vec<String> = table.to_string().lines().map(str::to_owned).collect();
