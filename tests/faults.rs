@@ -6,8 +6,6 @@ mod support;
 
 use std::{
     fs,
-    path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -295,7 +293,7 @@ fn a_full_disk_is_said_and_survived_and_loses_nothing_that_was_there() {
     let setup = Setup::new();
     let state = setup.folder.path().join("state");
     fs::create_dir(&state).unwrap();
-    let Some(_full) = SmallDisk::mount(&state) else {
+    let Some(setup) = setup.with_small_disk(&state) else {
         eprintln!("SKIPPED: a file system can't be mounted here");
         return;
     };
@@ -333,24 +331,6 @@ fn a_full_disk_is_said_and_survived_and_loses_nothing_that_was_there() {
     fill();
     machine.signal("TERM");
     assert_eq!(machine.wait_end(SOON).code(), Some(0), "a full disk holds nothing up");
-}
-
-/// A file system of 192 KiB.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=192k", "none"]).arg(at);
-        run(&mut mount, SOON).status.success().then_some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily, for the program may still have a file open if the test failed.
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Each machine has an address of its own in 127.0.0.0/8, so that many tests run at once with the same ports,
 //! and folders of its own, so that nothing is left behind. The real program is started and, at the end,
-//! stopped; whatever QEMU it leaves is ended by the number in its own record, and no other.
+//! stopped, with every process that names the machine's folder; a QEMU among them that the program's own record does
+//! not name fails the test.
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 #![allow(
@@ -154,6 +155,8 @@ pub fn own_address() -> Ipv4Addr {
 /// How a machine is to be.
 pub struct Setup {
     pub environment: BTreeMap<String, String>,
+    /// Before the folder, which can't be removed while something is mounted in it.
+    small_disks: Vec<SmallDisk>,
     pub folder: tempfile::TempDir,
     pub address: Ipv4Addr,
     /// The network namespace that it is in, if not in the test's own.
@@ -167,8 +170,14 @@ impl Setup {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
         let address = own_address();
-        let mut setup =
-            Self { environment: BTreeMap::new(), folder, address, namespace: None, capability_taken: None };
+        let mut setup = Self {
+            environment: BTreeMap::new(),
+            small_disks: Vec::new(),
+            folder,
+            address,
+            namespace: None,
+            capability_taken: None,
+        };
         let path = |name: &str| setup.folder.path().join(name).display().to_string();
         let settings = [
             ("RUN_DIR", path("run")),
@@ -194,6 +203,15 @@ impl Setup {
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.insert(name.into(), value.to_string());
         self
+    }
+
+    /// Mounts a file system of 192 KiB on a folder within the machine's own; none where that can't be done.
+    pub fn with_small_disk(mut self, at: &Path) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=192k", "none"]).arg(at);
+        let mounted = run(&mut mount, SOON).status.success();
+        self.small_disks.extend(mounted.then(|| SmallDisk(at.to_owned())));
+        mounted.then_some(self)
     }
 
     /// Takes every capability from the program, as `docker run --cap-drop ALL` does.
@@ -267,6 +285,16 @@ impl Setup {
         let mut machine = Machine { process: None, arguments, setup: self };
         machine.launch();
         machine
+    }
+}
+
+/// A file system that is soon full. It goes before the folder that it is in.
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, for somebody may still have a file open if the test failed.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
@@ -438,23 +466,51 @@ impl Drop for Machine {
                 tail(&self.console())
             );
         }
-        let controller = self.process.is_some().then(|| self.controller_pid()).flatten();
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
-            if let Some(controller) = controller.filter(|_| self.has_init()) {
-                let _ = Command::new("kill").args(["-s", "KILL", &controller.to_string()]).status();
-            }
             let _ = process.wait();
         }
-        if let Some(qemu) = self.qemu_pid() {
-            // Only if the number is still that of a QEMU with this machine's sockets.
-            let line = fs::read(format!("/proc/{qemu}/cmdline")).unwrap_or_default();
-            let own = self.folder().as_os_str().as_encoded_bytes();
-            if line.windows(own.len()).any(|window| window == own) {
-                signal(qemu, "KILL");
-            }
+        let recorded = self.qemu_pid();
+        let left = end_all(self.folder());
+        let unknown = left.iter().find(|(pid, line)| line.contains("-name\0") && Some(*pid) != recorded);
+        if let Some((pid, _)) = unknown.filter(|_| !thread::panicking()) {
+            panic!("QEMU {pid} ran, and the record said {recorded:?}\n{}", self.log());
         }
     }
+}
+
+/// Ends every process that has to do with a folder, and says which those were, with their command lines.
+fn end_all(folder: &Path) -> Vec<(i32, String)> {
+    let mut ended: Vec<(i32, String)> = Vec::new();
+    wait_for("all processes of the test end", SOON, || {
+        let running = processes_of(folder);
+        for (pid, line) in &running {
+            // One that has ended meanwhile is as good.
+            let _ =
+                Command::new("kill").args(["-s", "KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+            if !ended.iter().any(|(known, _)| known == pid) {
+                ended.push((*pid, line.clone()));
+            }
+        }
+        running.is_empty().then_some(())
+    });
+    ended
+}
+
+/// The processes that name a folder, with their command lines: QEMU does in its arguments, the program in its
+/// settings. A process that has ended names nothing.
+pub fn processes_of(folder: &Path) -> Vec<(i32, String)> {
+    let folder = folder.as_os_str().as_encoded_bytes();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    numbers
+        .filter_map(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let names = |text: &[u8]| text.windows(folder.len()).any(|window| window == folder);
+            (names(&line) || names(&environment)).then(|| (pid, String::from_utf8_lossy(&line).into_owned()))
+        })
+        .collect()
 }
 
 pub fn signal(pid: i32, name: &str) {

@@ -69,9 +69,20 @@ impl Record {
         run_dir.join("machine.json")
     }
 
+    /// What QEMU itself leaves, of which there may be one before there is a record.
+    fn announcement(run_dir: &Path) -> PathBuf {
+        run_dir.join("machine.starting")
+    }
+
     /// A machine that is still running.
     pub(crate) fn find(run_dir: &Path) -> Option<Found> {
-        let Self { process, setup, nics } = store::read_or_set_aside(&Self::path(run_dir))?;
+        let recorded = || store::read_or_set_aside(&Self::path(run_dir));
+        let announced = || {
+            let text = fs::read_to_string(Self::announcement(run_dir)).ok()?;
+            Some(Self { process: Token::announced(&text)?, setup: false, nics: Vec::new() })
+        };
+        // The announcement goes when there is a record: one that is there is newer.
+        let Self { process, setup, nics } = announced().or_else(recorded)?;
         match Process::adopt(&process) {
             Ok(process) => process.map(|process| Found { process, setup, nics }),
             Err(error) => {
@@ -83,6 +94,7 @@ impl Record {
 
     pub(crate) fn forget(run_dir: &Path) {
         let _ = fs::remove_file(Self::path(run_dir));
+        let _ = fs::remove_file(Self::announcement(run_dir));
     }
 }
 
@@ -211,8 +223,10 @@ impl Guest {
         for (number, fd) in launch.inherited {
             spawn.inherit(fd, number);
         }
+        // No death of this program leaves a QEMU that nobody knows of: until there is a record, QEMU's own word does.
+        let announcement = Record::announcement(run_dir);
+        spawn.announce(fs::File::create(&announcement).map_err(prepare(&announcement))?);
         let process = spawn.start()?;
-        // Before anything else, so that no death of this program leaves a QEMU that nobody knows of.
         write_record(&process, setup, launch.nics, run_dir);
         let connected = Self::finish_start(&process, sockets, messages).await;
         if connected.is_err() {
@@ -438,8 +452,9 @@ impl Guest {
 fn write_record(process: &Process, setup: bool, nics: &[Placed], run_dir: &Path) {
     let Some(token) = process.token() else { return };
     let record = Record { process: token.clone(), setup, nics: nics.to_vec() };
-    if let Err(error) = store::write(&Record::path(run_dir), &record) {
-        tracing::warn!("{error}; the machine can't be taken over if this program is killed");
+    match store::write(&Record::path(run_dir), &record) {
+        Ok(()) => drop(fs::remove_file(Record::announcement(run_dir))),
+        Err(error) => tracing::warn!("{error}; the machine can't be taken over if this program is killed"),
     }
 }
 

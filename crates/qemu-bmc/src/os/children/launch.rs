@@ -7,17 +7,19 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::{Error, Process};
+use super::{Error, Process, token::boot_id};
 
 /// The greatest signal number of Linux.
 const SIGNAL_MAX: libc::c_int = 64;
@@ -42,6 +44,7 @@ pub(crate) struct Spawn {
     environment: Vec<(OsString, OsString)>,
     output: Option<OwnedFd>,
     inherited: Vec<(RawFd, OwnedFd)>,
+    announcement: Option<File>,
     user: Option<User>,
     capabilities: Option<CapabilitySet>,
 }
@@ -55,6 +58,7 @@ impl Spawn {
             environment: std::env::var_os("PATH").map(|path| ("PATH".into(), path)).into_iter().collect(),
             output: None,
             inherited: Vec::new(),
+            announcement: None,
             user: None,
             capabilities: None,
         }
@@ -86,6 +90,13 @@ impl Spawn {
         self
     }
 
+    /// Has the process write into a file who it is, before it becomes the program: whoever is killed while he
+    /// starts it leaves no process that can't be found again ([`Token::announced`](super::Token::announced)).
+    pub(crate) fn announce(&mut self, file: File) -> &mut Self {
+        self.announcement = Some(file);
+        self
+    }
+
     /// Hands `fd` down under this number, which must be above 2.
     pub(crate) fn inherit(&mut self, fd: OwnedFd, number: RawFd) -> &mut Self {
         self.inherited.push((number, fd));
@@ -111,7 +122,7 @@ impl Spawn {
     /// # Errors
     /// There is no such program, it may not be executed, a descriptor's number is taken, or the system has no
     /// room for another process. A program that starts and then fails is not an error here.
-    pub(crate) fn start(self) -> Result<Process, Error> {
+    pub(crate) fn start(mut self) -> Result<Process, Error> {
         let failed = |source| Error::Start { program: self.program.clone().into(), source };
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear().envs(self.environment).stdin(Stdio::null());
@@ -124,7 +135,11 @@ impl Spawn {
             number,
             source,
         })?;
+        if let Some(file) = &mut self.announcement {
+            let _ = writeln!(file, "{}", boot_id());
+        }
         let in_child = InChild {
+            announcement: self.announcement.as_ref().map(AsRawFd::as_raw_fd),
             inherited: inherited.iter().map(|(number, fd)| (*number, fd.as_raw_fd())).collect(),
             identity: self.user.map(Identity::from),
             capabilities: self.capabilities,
@@ -168,6 +183,7 @@ fn reserve(mut wanted: Vec<(RawFd, OwnedFd)>) -> Result<Vec<(RawFd, OwnedFd)>, (
 /// What the child does to itself before it becomes the program. Made before the fork, where memory can be
 /// had.
 struct InChild {
+    announcement: Option<RawFd>,
     /// The number that a descriptor shall have, and the one that it has.
     inherited: Vec<(RawFd, RawFd)>,
     identity: Option<Identity>,
@@ -193,6 +209,12 @@ impl From<User> for Identity {
 impl InChild {
     fn prepare(&self) -> io::Result<()> {
         rustix::process::setsid()?;
+        if let Some(file) = self.announcement {
+            // SAFETY: it is open in this child until its number is given to another, below.
+            let file = unsafe { BorrowedFd::borrow_raw(file) };
+            // A full disk is no reason to have no machine.
+            let _ = announce(file);
+        }
         close_others_on_exec();
         for &(number, fd) in &self.inherited {
             if number == fd {
@@ -214,6 +236,15 @@ impl InChild {
         }
         default_signals()
     }
+}
+
+/// Copies into a file what the kernel says about this process.
+fn announce(file: BorrowedFd<'_>) -> io::Result<()> {
+    let mut stat = [0; 1024];
+    let own = rustix::fs::open(c"/proc/self/stat", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let length = rustix::io::read(own, &mut stat)?;
+    rustix::io::write(file, stat.get(..length).unwrap_or_default())?;
+    Ok(())
 }
 
 /// Gives up all capabilities but `kept`, of which none is gained. What root gets back at an exec is bounded by the

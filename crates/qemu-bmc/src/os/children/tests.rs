@@ -85,6 +85,22 @@ async fn a_program_that_cannot_start_is_an_error_that_names_it() {
 
 /// The standard library learns of the failure through a pipe that has some number, too.
 #[tokio::test]
+async fn a_process_says_who_it_is_before_it_is_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("starting");
+    let mut spawn = Spawn::new("cat");
+    // Whatever numbers the program's own descriptors take, the announcement was made before.
+    for number in 3..40 {
+        spawn.inherit(File::open("/dev/null").unwrap().into(), number);
+    }
+    spawn.arg(&path).announce(File::create(&path).unwrap());
+    let process = spawn.start().unwrap();
+    let announced = Token::announced(&fs::read_to_string(&path).unwrap());
+    assert!(announced.is_some() && announced.as_ref() == process.token(), "{announced:?}");
+    assert_eq!(process.wait().await.unwrap(), Ended::Exited(0));
+}
+
+#[tokio::test]
 async fn inherited_descriptors_do_not_hide_that_a_program_cannot_start() {
     let mut spawn = Spawn::new("/no/such/program");
     for number in 3..40 {

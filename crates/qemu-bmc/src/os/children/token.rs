@@ -27,15 +27,27 @@ impl Token {
         let failed = |source| Error::Identify { pid, source };
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(failed)?;
         let start_time = start_time(&stat).ok_or_else(|| failed(io::ErrorKind::InvalidData.into()))?;
-        // Some sandboxes have no such file: then reboots of the host are not told apart.
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Ok(Self { pid, start_time, boot_id: boot_id.trim_end().to_owned() })
+        Ok(Self { pid, start_time, boot_id: boot_id() })
+    }
+
+    /// The token of a process that left it in a file itself ([`Spawn::announce`](super::Spawn::announce)); none if
+    /// it did not get that far.
+    pub(crate) fn announced(text: &str) -> Option<Self> {
+        let (boot_id, stat) = text.split_once('\n')?;
+        let pid = stat.split_ascii_whitespace().next()?.parse().ok()?;
+        Some(Self { pid, start_time: start_time(stat)?, boot_id: boot_id.to_owned() })
     }
 
     /// The process's number; none if what was read from disk cannot be one.
     pub(super) fn pid(&self) -> Option<Pid> {
         (self.pid > 0).then(|| Pid::from_raw(self.pid)).flatten()
     }
+}
+
+/// Some sandboxes have no such file: then reboots of the host are not told apart.
+pub(super) fn boot_id() -> String {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim_end().to_owned()
 }
 
 /// Field 22. Fields are counted from the end of the second, the program's name, which is in parentheses and
@@ -78,6 +90,7 @@ mod tests {
 
         #[test]
         fn any_text_is_survived(text in "(?s).{0,80}") {
+            Token::announced(&text);
             start_time(&text);
         }
     }
