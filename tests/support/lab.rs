@@ -252,14 +252,34 @@ impl Machine {
         self.guest_says(line).ok()
     }
 
+    /// Waits until an interface of the guest, which is up, has a carrier or none.
+    #[track_caller]
+    pub fn wait_carrier(&self, interface: &str, carrier: u8) {
+        self.guest(&format!(
+            "n=0; until [ $(cat /sys/class/net/{interface}/carrier) = {carrier} ]; do \
+             usleep 100000; n=$((n + 1)); [ $n -lt 200 ] || exit 1; done"
+        ));
+    }
+
+    /// Waits until the guest has an interface, and sets it up.
+    #[track_caller]
+    pub fn guest_has(&self, interface: &str) {
+        self.guest(&format!(
+            "n=0; until [ -e /sys/class/net/{interface} ]; do \
+             usleep 100000; n=$((n + 1)); [ $n -lt 200 ] || exit 1; done; ip link set {interface} up"
+        ));
+    }
+
     /// Has the guest listen on an interface of its own, from now on.
     #[track_caller]
     pub fn guest_listens(&self, interface: &str) -> GuestCapture<'_> {
         let file = format!("/tmp/{interface}.frames");
         self.guest(&format!(
-            "rm -f {file}; ip link set {interface} up; frames show {interface} >{file} & \
+            "rm -f {file}; frames show {interface} >{file} & \
              until [ -s {file} ]; do usleep 50000; done"
         ));
+        // What is sent before there is a carrier goes nowhere.
+        self.wait_carrier(interface, 1);
         GuestCapture { machine: self, file }
     }
 }
