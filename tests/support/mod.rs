@@ -156,7 +156,7 @@ pub fn own_address() -> Ipv4Addr {
 pub struct Setup {
     pub environment: BTreeMap<String, String>,
     /// Before the folder, which can't be removed while something is mounted in it.
-    small_disks: Vec<SmallDisk>,
+    pub small_disks: Vec<SmallDisk>,
     pub folder: tempfile::TempDir,
     pub address: Ipv4Addr,
     /// The network namespace that it is in, if not in the test's own.
@@ -289,7 +289,7 @@ impl Setup {
 }
 
 /// A file system that is soon full. It goes before the folder that it is in.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
