@@ -71,7 +71,7 @@ fn a_warning_comes_as_an_nmi_before_the_power_goes() {
 fn a_machine_that_its_user_has_paused_is_not_reset() {
     let mut machine = machine_on();
     let mut monitor = Qmp::connect(&machine);
-    guard(&machine, &["action=poweroff", "timeout=2"]);
+    guard(&machine, &["action=poweroff", "timeout=4"]);
     monitor.execute("stop", json!({}));
     machine.wait_log("the machine is paused", SOON);
     assert_says(&machine.local(&["status"]).ok(), &["Power:           on (paused)\n"]);
@@ -89,14 +89,9 @@ fn a_machine_that_its_user_has_paused_is_not_reset() {
     wait_for("it is found paused", SOON, || {
         (machine.log().matches("the machine is paused").count() == 2).then_some(())
     });
-    assert!(
-        left(&machine).ends_with(" 2.0 sec") || left(&machine).ends_with(" 1.9 sec"),
-        "{}",
-        left(&machine)
-    );
     let adopted = Instant::now();
     wait_for("more time than the watchdog had", SOON, || {
-        (adopted.elapsed() > Duration::from_secs(3)).then_some(())
+        (adopted.elapsed() > Duration::from_secs(5)).then_some(())
     });
     assert_eq!(machine.power(), "on");
     monitor.execute("cont", json!({}));
