@@ -65,6 +65,8 @@ fn texts_are_set_and_kept() {
     let tag = "a tag that needs more than one part";
     dcmi(&machine, &["set_asset_tag", tag]);
     dcmi(&machine, &["set_mc_id_string", "a controller that needs two parts"]);
+    machine.wait_log("asset tag set by user 2", SOON);
+    machine.wait_log("DCMI controller identifier set by user 2", SOON);
     machine.signal("KILL");
     machine.wait_end(SOON);
     machine.launch();

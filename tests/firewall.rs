@@ -25,6 +25,7 @@ fn a_disabled_command_stays_disabled_until_it_is_enabled() {
     let mut machine = Setup::new().start();
     assert_eq!(shown(&machine), "|X|X|X|");
     firewall(&machine, "disable", &CHASSIS_CONTROL);
+    machine.wait_log("command 00h:02h on channel 1 disabled by user 2", SOON);
     machine.signal("KILL");
     machine.wait_end(SOON);
     machine.launch();

@@ -164,6 +164,7 @@ fn ipmitool_shows_and_changes_filters_and_policies() {
     );
     pef(&machine, &["filter", "disable", "1"]);
     pef(&machine, &["policy", "disable", "1"]);
+    machine.wait_log("(alert policy table) set by user 2", SOON);
     machine.signal("KILL");
     machine.wait_end(SOON);
     machine.launch();

@@ -13,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Bmc, Event, Requester};
+
 /// How long boot flags wait for a power command (parameter 3, bit 3).
 const UNUSED_LIMIT: Duration = Duration::from_secs(60);
 
@@ -285,5 +287,117 @@ impl BootOptions {
             initiator: saved.initiator,
             mailbox,
         }
+    }
+}
+
+impl Bmc {
+    /// The boot options, to read.
+    pub fn boot(&self) -> &BootOptions {
+        &self.boot
+    }
+
+    /// Changes the boot flags (which device the next boot comes from).
+    pub fn set_boot_flags(&mut self, now: Instant, flags: BootFlags, by: Requester) {
+        self.boot.set_flags(now, flags);
+        self.boot_order_stale = true;
+        self.unsaved = true;
+        self.record(Event::BootFlagsSet { flags, by });
+    }
+
+    /// Changes what does not decide about the next boot: acknowledge, initiator, clearing rules.
+    pub fn boot_mut(&mut self) -> &mut BootOptions {
+        self.unsaved = true;
+        &mut self.boot
+    }
+
+    /// Marks a boot option (parameters 0 to 7) invalid, or valid again. What is marked is kept, and does
+    /// not count.
+    pub fn mark_boot_parameter(&mut self, parameter: u8, invalid: bool) {
+        self.boot_order_stale |= self.boot.mark_invalid(parameter, invalid);
+    }
+
+    /// A boot began with the choice of `generation` in force: a one-time override is used up by it.
+    pub fn boot_began(&mut self, generation: BootGeneration) {
+        if self.boot.began(generation) {
+            self.boot_order_stale = true;
+            self.unsaved = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Identity, Intent, Lan, PowerRequest, Users};
+
+    fn bmc() -> Bmc {
+        Bmc::new(Identity::derive("node1"), Users::default(), Lan::default())
+    }
+
+    #[test]
+    fn a_one_time_override_serves_exactly_one_boot() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
+        let choice = bmc.boot().choice();
+        assert_eq!(choice.device, BootDevice::Pxe);
+        bmc.boot_began(choice.generation);
+        assert_eq!(bmc.boot().choice().device, BootDevice::None);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder), "the firmware's order goes back");
+    }
+
+    #[test]
+    fn an_override_set_after_the_boot_began_is_for_the_next_one() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let before = bmc.boot().choice();
+        let flags = BootFlags { valid: true, device: BootDevice::Cdrom, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.boot_began(before.generation);
+        assert_eq!(bmc.boot().choice().device, BootDevice::Cdrom);
+    }
+
+    #[test]
+    fn flags_that_are_marked_invalid_wait_until_they_are_valid_again() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.take_intent();
+        bmc.mark_boot_parameter(5, true);
+        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
+        let choice = bmc.boot().choice();
+        assert_eq!(choice.device, BootDevice::None);
+        bmc.boot_began(choice.generation);
+        bmc.mark_boot_parameter(5, false);
+        assert_eq!(bmc.boot().choice().device, BootDevice::Pxe, "the boot in between did not use it up");
+        bmc.mark_boot_parameter(200, true);
+        assert!(!bmc.boot().marked_invalid(200));
+    }
+
+    #[test]
+    fn boot_flags_lapse_after_a_minute_without_a_power_command() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        assert_eq!(bmc.next_timeout(), Some(now + Duration::from_secs(60)));
+        bmc.tick(now + Duration::from_secs(59));
+        assert!(bmc.boot().flags().valid);
+        bmc.tick(now + Duration::from_secs(60));
+        assert!(!bmc.boot().flags().valid);
+    }
+
+    #[test]
+    fn a_power_command_restarts_the_minute() {
+        let now = Instant::now();
+        let mut bmc = bmc();
+        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
+        bmc.set_boot_flags(now, flags, Requester::Button);
+        bmc.power(now + Duration::from_secs(50), PowerRequest::On, Requester::Button).unwrap();
+        bmc.tick(now + Duration::from_secs(61));
+        assert!(bmc.boot().flags().valid);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::StopReason;
+use crate::{Requester, StopReason};
 
 /// What happens when mains power comes back: here, when the controller starts (§28.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,6 +199,7 @@ pub(crate) struct SavedChassis {
     policy: Option<RestorePolicy>,
     on_seconds: u64,
     restart_cause: RestartCause,
+    restarted_by_guest: bool,
     capabilities: Capabilities,
     cycle_interval: Option<u8>,
 }
@@ -206,7 +207,12 @@ pub(crate) struct SavedChassis {
 impl SavedChassis {
     /// The same without what anybody has set.
     pub(crate) fn factory(self) -> Self {
-        Self { on_seconds: self.on_seconds, restart_cause: self.restart_cause, ..Self::default() }
+        Self {
+            on_seconds: self.on_seconds,
+            restart_cause: self.restart_cause,
+            restarted_by_guest: self.restarted_by_guest,
+            ..Self::default()
+        }
     }
 }
 
@@ -218,6 +224,8 @@ pub struct Chassis {
     default_policy: RestorePolicy,
     identify: IdentifyState,
     restart_cause: RestartCause,
+    /// Whether it was the guest that asked for the last restart, by a command.
+    restarted_by_guest: bool,
     last_event: LastPowerEvent,
     on_before: Duration,
     on_since: Option<Instant>,
@@ -234,6 +242,7 @@ impl Default for Chassis {
             default_policy: RestorePolicy::default(),
             identify: IdentifyState::Off,
             restart_cause: RestartCause::Unknown,
+            restarted_by_guest: false,
             last_event: LastPowerEvent::default(),
             on_before: Duration::ZERO,
             on_since: None,
@@ -263,6 +272,11 @@ impl Chassis {
     /// Why the machine last started.
     pub fn restart_cause(&self) -> RestartCause {
         self.restart_cause
+    }
+
+    /// Whether the last restart was asked for by a command of the guest's own.
+    pub fn restarted_by_guest(&self) -> bool {
+        self.restarted_by_guest
     }
 
     /// The last power event.
@@ -318,11 +332,13 @@ impl Chassis {
         self.cycle_interval = Some(seconds);
     }
 
-    pub(crate) fn started(&mut self, now: Instant, cause: RestartCause, by_command: bool) {
+    pub(crate) fn started(&mut self, now: Instant, cause: RestartCause, by: Option<Requester>) {
+        self.restarted_by_guest = by == Some(Requester::Guest);
         self.restart_cause = match (cause, self.restore_policy()) {
             (RestartCause::RestorePolicy, RestorePolicy::Previous) => RestartCause::RestorePrevious,
             (cause, _) => cause,
         };
+        let by_command = matches!(by, Some(Requester::User(_) | Requester::Guest));
         self.last_event = LastPowerEvent { on_by_command: by_command, fault: false };
         self.adopted(now);
     }
@@ -343,7 +359,8 @@ impl Chassis {
         self.last_event.fault = matches!(why, StopReason::Crashed(_));
     }
 
-    pub(crate) fn reset(&mut self, cause: RestartCause) {
+    pub(crate) fn reset(&mut self, cause: RestartCause, by: Option<Requester>) {
+        self.restarted_by_guest = by == Some(Requester::Guest);
         self.restart_cause = cause;
         self.acpi = ON;
     }
@@ -353,6 +370,7 @@ impl Chassis {
             policy: self.policy,
             on_seconds: self.power_on_time(now).as_secs(),
             restart_cause: self.restart_cause,
+            restarted_by_guest: self.restarted_by_guest,
             capabilities: self.capabilities,
             cycle_interval: self.cycle_interval,
         }
@@ -362,6 +380,7 @@ impl Chassis {
         self.policy = saved.policy;
         self.on_before = Duration::from_secs(saved.on_seconds);
         self.restart_cause = saved.restart_cause;
+        self.restarted_by_guest = saved.restarted_by_guest;
         self.capabilities = saved.capabilities;
         self.cycle_interval = saved.cycle_interval;
     }
@@ -376,7 +395,7 @@ mod tests {
         let start = Instant::now();
         let hour = Duration::from_secs(3600);
         let mut chassis = Chassis::default();
-        chassis.started(start, RestartCause::ChassisControl, true);
+        chassis.started(start, RestartCause::ChassisControl, Some(Requester::Guest));
         chassis.stopped(start + hour, &StopReason::Guest);
         assert_eq!(chassis.power_on_time(start + 5 * hour), hour);
         let mut again = Chassis::default();
@@ -389,10 +408,10 @@ mod tests {
     fn a_crash_is_a_power_fault_until_the_next_start() {
         let now = Instant::now();
         let mut chassis = Chassis::default();
-        chassis.started(now, RestartCause::ChassisControl, true);
+        chassis.started(now, RestartCause::ChassisControl, Some(Requester::Guest));
         chassis.stopped(now, &StopReason::Crashed("signal 9".into()));
         assert!(chassis.last_power_event().fault);
-        chassis.started(now, RestartCause::PowerButton, false);
+        chassis.started(now, RestartCause::PowerButton, Some(Requester::Button));
         assert_eq!(chassis.last_power_event(), LastPowerEvent::default());
     }
 

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bmc, Event, Requester};
+use crate::{Bmc, Event, Requester, Setting};
 
 /// The longest identifier string, without the zero that ends it.
 pub const CONTROLLER_ID_MAX: usize = 63;
@@ -125,16 +125,21 @@ impl Bmc {
         &self.dcmi
     }
 
-    /// What DCMI keeps, to change.
-    pub fn dcmi_mut(&mut self) -> &mut Dcmi {
-        self.unsaved = true;
-        &mut self.dcmi
+    /// Changes what DCMI keeps; `what` goes into the log, if it changes anything.
+    pub fn change_dcmi(&mut self, what: Setting, by: Requester, change: impl FnOnce(&mut Dcmi)) {
+        let before = self.dcmi.clone();
+        change(&mut self.dcmi);
+        if self.dcmi != before {
+            self.unsaved = true;
+            self.record(Event::SettingChanged { what, by });
+        }
     }
 
     /// Puts the power limit in force, as far as it goes: it is reported.
     pub fn activate_power_limit(&mut self, active: bool, by: Requester) {
         let limit = self.dcmi.power_limit;
-        self.dcmi_mut().power_limit_active = active;
+        self.dcmi.power_limit_active = active;
+        self.unsaved = true;
         self.record(Event::PowerLimit { watts: active.then_some(limit.watts), by });
     }
 
@@ -146,9 +151,9 @@ impl Bmc {
     }
 
     /// Sets the controller's identifier string, of which there are 63 bytes at most, up to its first zero.
-    pub fn set_controller_id(&mut self, id: &[u8]) {
+    pub fn set_controller_id(&mut self, id: &[u8], by: Requester) {
         let id = id.iter().copied().take(CONTROLLER_ID_MAX).take_while(|byte| *byte != 0);
-        self.dcmi_mut().controller_id = Some(id.collect());
+        self.change_dcmi(Setting::ControllerId, by, |dcmi| dcmi.controller_id = Some(id.collect()));
     }
 }
 
@@ -169,9 +174,9 @@ mod tests {
     fn the_controller_is_called_as_the_node_until_somebody_says_otherwise() {
         let mut bmc = Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
         assert_eq!(bmc.controller_id(), b"node1");
-        bmc.set_controller_id(b"rack 7\0rest");
+        bmc.set_controller_id(b"rack 7\0rest", Requester::Guest);
         assert_eq!(bmc.controller_id(), b"rack 7");
-        bmc.set_controller_id(&[b'x'; 80]);
+        bmc.set_controller_id(&[b'x'; 80], Requester::Guest);
         assert_eq!(bmc.controller_id().len(), 63);
         assert!(bmc.take_unsaved());
     }
@@ -179,7 +184,7 @@ mod tests {
     #[test]
     fn a_power_limit_is_logged_with_what_it_does() {
         let mut bmc = Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
-        bmc.dcmi_mut().power_limit.watts = 300;
+        bmc.dcmi.power_limit.watts = 300;
         bmc.activate_power_limit(true, Requester::Button);
         assert!(bmc.dcmi().is_power_limit_active());
         let said: Vec<_> = bmc.take_events().map(|event| event.to_string()).collect();

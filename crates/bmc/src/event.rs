@@ -3,8 +3,8 @@
 use std::{fmt, net::IpAddr};
 
 use crate::{
-    BootFlags, Fact, FormatError, LanPart, PlatformEvent, PowerRequest, Requester, Start, StopReason, UserId,
-    UserPart,
+    BootFlags, Fact, FormatError, LanPart, PlatformEvent, PowerRequest, Requester, Setting, Start,
+    StopReason, UserId, UserPart,
     words::{self, Stranger, Words},
 };
 
@@ -114,6 +114,13 @@ pub enum Event {
         /// By whom.
         by: Requester,
     },
+    /// A setting was changed.
+    SettingChanged {
+        /// Which.
+        what: Setting,
+        /// By whom.
+        by: Requester,
+    },
     /// A sensor was made to read something.
     SensorInjected {
         /// Its name.
@@ -219,6 +226,7 @@ impl fmt::Display for Event {
                 write!(f, "user {name:?} of the settings can't be: all 15 slots are taken")
             }
             Self::LanChanged { what, by } => write!(f, "{what} set by {by}"),
+            Self::SettingChanged { what, by } => write!(f, "{what} by {by}"),
             Self::SensorInjected { name, reading } => write!(f, "sensor {name:?} was set to {reading}"),
             Self::SensorReleased { name } => write!(f, "sensor {name:?} reads by itself again"),
             Self::LoggedIn { user, peer } => write!(f, "user {user:?} logged in from {peer}"),

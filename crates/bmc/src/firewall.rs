@@ -1,11 +1,11 @@
 //! The firmware firewall (IPMI 2.0 §21): commands that an administrator has disabled. Which commands there are,
 //! and which of them can be disabled, is the protocol's to know.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Bmc;
+use crate::{Bmc, Event, Requester, Setting};
 
 /// A command as it comes by a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +18,16 @@ pub struct CommandId {
     pub group: Option<u8>,
     /// Command number.
     pub command: u8,
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "command {:02X}h:{:02X}h", self.netfn, self.command)?;
+        if let Some(group) = self.group {
+            write!(f, " of group {group:02X}h")?;
+        }
+        write!(f, " on channel {}", self.channel)
+    }
 }
 
 /// The commands that are disabled.
@@ -39,9 +49,13 @@ impl Bmc {
     }
 
     /// Enables or disables a command.
-    pub fn enable_command(&mut self, command: CommandId, enabled: bool) {
+    pub fn enable_command(&mut self, command: CommandId, enabled: bool, by: Requester) {
         let disabled = &mut self.firewall.0;
-        self.unsaved |= if enabled { disabled.remove(&command) } else { disabled.insert(command) };
+        let changed = if enabled { disabled.remove(&command) } else { disabled.insert(command) };
+        if changed {
+            self.unsaved = true;
+            self.record(Event::SettingChanged { what: Setting::Command { command, enabled }, by });
+        }
     }
 }
 
@@ -57,14 +71,16 @@ mod tests {
         let new = || Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
         let command = CommandId { channel: 1, netfn: 0x2c, group: Some(0xdc), command: 0x02 };
         let mut bmc = new();
-        bmc.enable_command(command, false);
+        bmc.enable_command(command, false, Requester::Guest);
+        bmc.enable_command(command, false, Requester::Guest);
+        assert_eq!(bmc.take_events().count(), 1, "what changes nothing is not told");
         assert!(bmc.firewall().blocks(command) && bmc.take_unsaved());
         assert!(!bmc.firewall().blocks(CommandId { channel: 15, ..command }));
         let json = serde_json::to_vec(&bmc.to_saved(Instant::now())).unwrap();
         let mut again = new();
         again.restore(serde_json::from_slice(&json).unwrap());
         assert!(again.firewall().blocks(command));
-        again.enable_command(command, true);
+        again.enable_command(command, true, Requester::Guest);
         assert!(!again.firewall().blocks(command));
     }
 }

@@ -16,14 +16,19 @@
 
 mod format;
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
 pub use self::format::{Encoding, FormatError};
 use self::format::{Field, InfoArea, Inventory};
-use crate::{Bmc, Identity, Labels, PRODUCT_VERSION, hex};
+use crate::{Bmc, Event, Identity, Labels, PRODUCT_VERSION, Requester, Setting, hex};
 
 /// Bytes of the device.
 pub const FRU_SIZE: usize = 2048;
+
+/// Clients write an inventory in pieces: those that follow each other as soon as this are one change.
+const BURST: Duration = Duration::from_secs(10);
 /// The most bytes of an asset tag.
 pub const ASSET_TAG_MAX: usize = format::FIELD_MAX;
 
@@ -51,6 +56,8 @@ pub struct Fru {
     written: bool,
     /// What the labels were when it was last made to follow them.
     labels: FruLabels,
+    /// When, and by whom.
+    last_write: Option<(Instant, Requester)>,
 }
 
 /// The labels that the inventory has from the identity.
@@ -143,7 +150,7 @@ impl Fru {
         inventory.label("", &[Place::Board(4), Place::Product(6)]);
         // Labels that are longer than a field are cut, so it always has room.
         let device = inventory.encode(FRU_SIZE).unwrap_or_else(|_| vec![0; FRU_SIZE]);
-        Self { device, written: false, labels }
+        Self { device, written: false, labels, last_write: None }
     }
 
     /// The whole device.
@@ -266,9 +273,19 @@ impl Bmc {
     }
 
     /// Writes into the inventory; false, and nothing is written, if it ends before.
-    pub fn write_fru(&mut self, offset: usize, bytes: &[u8]) -> bool {
+    pub fn write_fru(&mut self, now: Instant, offset: usize, bytes: &[u8], by: Requester) -> bool {
         let written = self.fru.write(offset, bytes);
-        self.unsaved |= written;
+        if written {
+            self.unsaved = true;
+            let goes_on = self
+                .fru
+                .last_write
+                .replace((now, by))
+                .is_some_and(|(at, writer)| writer == by && now.saturating_duration_since(at) < BURST);
+            if !goes_on {
+                self.record(Event::SettingChanged { what: Setting::Inventory, by });
+            }
+        }
         written
     }
 
@@ -276,9 +293,10 @@ impl Bmc {
     ///
     /// # Errors
     /// [`AssetTagError`], if the inventory can't take it.
-    pub fn set_asset_tag(&mut self, tag: &[u8]) -> Result<(), AssetTagError> {
+    pub fn set_asset_tag(&mut self, tag: &[u8], by: Requester) -> Result<(), AssetTagError> {
         self.fru.set_asset_tag(tag)?;
         self.unsaved = true;
+        self.record(Event::SettingChanged { what: Setting::AssetTag, by });
         Ok(())
     }
 }
@@ -386,14 +404,29 @@ mod tests {
     fn dmi_tables_say_what_was_written_as_far_as_it_is_plain_text() {
         let mut bmc = Bmc::new(identity(), Users::default(), Lan::default());
         assert_eq!(bmc.shown_identity(), identity());
-        bmc.set_asset_tag(b"rack 7").unwrap();
+        bmc.set_asset_tag(b"rack 7", Requester::Button).unwrap();
         let mut inventory = Inventory::parse(bmc.fru().bytes()).unwrap();
         inventory.product.as_mut().unwrap().set(0, Field::text("M\u{fc}ller"));
-        assert!(bmc.write_fru(0, &inventory.encode(FRU_SIZE).unwrap()));
+        assert!(bmc.write_fru(Instant::now(), 0, &inventory.encode(FRU_SIZE).unwrap(), Requester::Guest));
         assert_eq!(bmc.shown_identity().labels.asset_tag, "rack 7");
         assert_eq!(bmc.shown_identity().labels.manufacturer, "Maker");
-        assert!(bmc.write_fru(0, &[0xff]));
+        assert!(bmc.write_fru(Instant::now(), 0, &[0xff], Requester::Guest));
         assert_eq!(bmc.shown_identity(), identity());
+    }
+
+    #[test]
+    fn an_inventory_that_is_written_in_pieces_is_told_once() {
+        let now = Instant::now();
+        let mut bmc = Bmc::new(identity(), Users::default(), Lan::default());
+        for piece in 0..128 {
+            assert!(bmc.write_fru(now, piece * 16, &[0; 16], Requester::Guest));
+        }
+        assert!(!bmc.write_fru(now, FRU_SIZE, &[0], Requester::Guest));
+        assert_eq!(bmc.take_events().count(), 1);
+        bmc.write_fru(now, 0, &[1], Requester::Button);
+        bmc.write_fru(now + 2 * BURST, 0, &[1], Requester::Button);
+        let said: Vec<_> = bmc.take_events().map(|event| event.to_string()).collect();
+        assert_eq!(said, ["inventory (FRU) written by the local command line"; 2]);
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod hex;
 mod identity;
 mod journal;
 mod lan;
+mod machine;
 mod messages;
 mod nics;
 mod pef;
@@ -44,15 +45,13 @@ mod saved;
 mod secret;
 mod sel;
 pub mod sensors;
+mod setting;
 mod sol;
 mod users;
 mod watchdog;
 mod words;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
 pub use boot::{
     BootChoice, BootDevice, BootFlags, BootGeneration, BootOptions, InitiatorInfo, ValidClearing,
@@ -92,6 +91,7 @@ pub use secret::Secret;
 pub use sel::{
     OutOfSpace, Partial, PartialError, SEL_SIZES, Sel, SelChange, SelEntry, SelFull, SelKey, SelRecord,
 };
+pub use setting::Setting;
 pub use sol::SolSettings;
 pub use users::{
     ConfiguredUser, PASSWORD_MAX, Password, PasswordSize, User, UserAccess, UserChange, UserError, UserId,
@@ -194,147 +194,6 @@ impl Bmc {
             retired: false,
             last_on: false,
             unsaved: false,
-        }
-    }
-
-    // ---- power -----------------------------------------------------------------------------------
-
-    /// Whether the machine runs, as every protocol reports it.
-    pub fn host_power(&self) -> HostPower {
-        self.power.host()
-    }
-
-    /// The power state machine, for its details.
-    pub fn power_state(&self) -> &Power {
-        &self.power
-    }
-
-    /// Asks for a change of power. Answers at once; the rules for requests that meet are [`Power`]'s.
-    ///
-    /// # Errors
-    /// [`Refusal`], when the request makes no sense now: nothing was changed.
-    pub fn power(&mut self, now: Instant, request: PowerRequest, by: Requester) -> Result<Accepted, Refusal> {
-        if self.restarting {
-            return Err(Refusal::Busy);
-        }
-        let answer = self.power.request(request, by)?;
-        self.boot.restart_expiry(now);
-        self.record(Event::PowerRequested { request, by, merged: answer == Accepted::Merged });
-        Ok(answer)
-    }
-
-    /// Says what can be done to the machine's power.
-    pub fn set_abilities(&mut self, abilities: Abilities) {
-        self.power.set_abilities(abilities);
-    }
-
-    /// The end of the power request that [`Bmc::take_intent`] handed out, however it ended.
-    pub fn power_done(&mut self) {
-        self.power.done();
-    }
-
-    /// What happened to the machine.
-    pub fn on_fact(&mut self, now: Instant, fact: Fact) {
-        let cause = self.power.restart_cause();
-        match &fact {
-            Fact::Paused => self.watchdog.hold(now),
-            Fact::Resumed | Fact::Started | Fact::Stopped { .. } => self.watchdog.release(now),
-            _ => {}
-        }
-        if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
-            self.host_reset();
-        }
-        match &fact {
-            Fact::Started | Fact::Reset { .. } => self.pef.machine_started(now),
-            Fact::Stopped { .. } => self.pef.power_changed(),
-            _ => {}
-        }
-        match &fact {
-            Fact::Started => {
-                self.power.set_host(HostPower::On);
-                self.last_on = true;
-                self.chassis.started(now, cause, self.power.started_by_command());
-            }
-            Fact::Adopted => {
-                self.power.set_host(HostPower::On);
-                self.last_on = true;
-                self.chassis.adopted(now);
-                self.resume_watchdog(now);
-            }
-            Fact::StartFailed { .. } => self.chassis.start_failed(),
-            Fact::Stopped { why } => {
-                self.power.set_host(HostPower::Off);
-                self.last_on = false;
-                self.chassis.stopped(now, why);
-            }
-            Fact::Reset { by } => self.chassis.reset(match by {
-                ResetBy::Command => cause,
-                ResetBy::Guest => RestartCause::SoftReset,
-            }),
-            Fact::LinkChanged { nic, up } => self.set_link(nic, *up),
-            Fact::Paused
-            | Fact::Resumed
-            | Fact::Panicked { .. }
-            | Fact::ShutdownIgnored { .. }
-            | Fact::Unresponsive { .. } => {}
-        }
-        self.unsaved = true;
-        self.sensors_on_fact(now, &fact);
-        self.record(Event::Machine(fact));
-    }
-
-    /// Whether the machine is on and held still.
-    pub fn is_paused(&self) -> bool {
-        self.watchdog.is_held()
-    }
-
-    /// Says whether the machine was found held still.
-    pub fn observe_paused(&mut self, now: Instant, paused: bool) {
-        if paused != self.is_paused() {
-            self.on_fact(now, if paused { Fact::Paused } else { Fact::Resumed });
-        }
-    }
-
-    /// Whatever concerned the boot that has ended is over: the watchdog, what waits for the guest, and the
-    /// interrupts that its driver took.
-    fn host_reset(&mut self) {
-        self.stop_watchdog();
-        self.messages.host_reset();
-        self.global_enables &= enables::EVENT_LOGGING;
-    }
-
-    // ---- boot ------------------------------------------------------------------------------------
-
-    /// The boot options, to read.
-    pub fn boot(&self) -> &BootOptions {
-        &self.boot
-    }
-
-    /// Changes the boot flags (which device the next boot comes from).
-    pub fn set_boot_flags(&mut self, now: Instant, flags: BootFlags, by: Requester) {
-        self.boot.set_flags(now, flags);
-        self.boot_order_stale = true;
-        self.unsaved = true;
-        self.record(Event::BootFlagsSet { flags, by });
-    }
-
-    /// Changes what does not decide about the next boot: acknowledge, initiator, clearing rules.
-    pub fn boot_mut(&mut self) -> &mut BootOptions {
-        self.unsaved = true;
-        &mut self.boot
-    }
-
-    /// Marks a boot option (parameters 0 to 7) invalid, or valid again. What is marked is kept, and does
-    /// not count.
-    pub fn mark_boot_parameter(&mut self, parameter: u8, invalid: bool) {
-        self.boot_order_stale |= self.boot.mark_invalid(parameter, invalid);
-    }
-
-    /// A boot began with the choice of `generation` in force: a one-time override is used up by it.
-    pub fn boot_began(&mut self, generation: BootGeneration) {
-        if self.boot.began(generation) {
-            self.boot_order_stale = true;
-            self.unsaved = true;
         }
     }
 
@@ -475,76 +334,6 @@ impl Bmc {
         self.tick_watchdog(now);
         self.tick_filters(now);
     }
-
-    /// The form in which this controller outlives a restart.
-    pub fn to_saved(&self, now: Instant) -> Saved {
-        let saved = Saved {
-            version: Saved::VERSION,
-            boot: self.boot.to_saved(),
-            chassis: self.chassis.to_saved(now),
-            sol: self.sol,
-            fru: self.fru.to_saved(),
-            clock: self.clock.to_saved(),
-            dcmi: self.dcmi.clone(),
-            pef: self.pef.to_saved(),
-            firewall: self.firewall.clone(),
-            sensors: self.sensors.to_saved(),
-            nics: self.nics.clone(),
-            watchdog: self.watchdog.to_saved(),
-            driver_enables: self.global_enables & enables::DRIVERS,
-            users: self.users.to_saved(),
-            lan: self.lan.to_saved(),
-            applied: self.applied.clone(),
-            was_on: self.last_on,
-        };
-        if self.factory_reset { saved.factory() } else { saved }
-    }
-
-    /// Takes up what an earlier life of this controller saved. The machine counts as off until a
-    /// [`Fact`] says otherwise.
-    pub fn restore(&mut self, saved: Saved) {
-        self.boot = BootOptions::from_saved(saved.boot);
-        self.chassis.restore(saved.chassis);
-        self.sol = saved.sol;
-        self.dcmi = saved.dcmi;
-        self.pef.restore(saved.pef);
-        self.firewall = saved.firewall;
-        self.users.restore(saved.users);
-        self.lan.restore(saved.lan);
-        self.applied = saved.applied;
-        if let Err(why) = self.fru.restore(&saved.fru) {
-            self.record(Event::InventoryUnreadable { why });
-        }
-        self.clock.restore(saved.clock);
-        self.nics = saved.nics;
-        self.sensors.restore(saved.sensors);
-        self.describe_nics();
-        self.watchdog = Watchdog::from_saved(saved.watchdog);
-        self.global_enables |= saved.driver_enables & enables::DRIVERS;
-        self.last_on = saved.was_on;
-    }
-
-    /// Whether the machine is on, was when it last could be, or is about to be: what the restore policy
-    /// "previous" brings back after the controller was stopped.
-    pub fn counts_as_on(&self) -> bool {
-        self.power.will_be_on().unwrap_or(self.last_on)
-    }
-
-    /// Whether the restore policy wants the machine on, given that mains power just came back.
-    ///
-    /// `was_on` is the state when it was lost.
-    pub fn wants_power_after_loss(&self, was_on: bool) -> bool {
-        match self.chassis.restore_policy() {
-            RestorePolicy::AlwaysOn => true,
-            RestorePolicy::AlwaysOff => false,
-            RestorePolicy::Previous => was_on,
-        }
-    }
-
-    /// How long the machine stays off in a power cycle.
-    pub fn cycle_interval(&self) -> Duration {
-        self.chassis.cycle_interval()
-    }
 }
 
 #[cfg(test)]
@@ -556,140 +345,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_becomes_an_intent_and_its_fact_the_state() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        assert_eq!(bmc.power(now, PowerRequest::On, Requester::Button), Ok(Accepted::Queued));
-        assert_eq!(bmc.host_power(), HostPower::Off, "nothing has happened yet");
-        assert_eq!(bmc.take_intent(), Some(Intent::Power(PowerRequest::On)));
-        bmc.on_fact(now, Fact::Started);
-        bmc.power_done();
-        assert_eq!(bmc.host_power(), HostPower::On);
-        assert_eq!(bmc.chassis().restart_cause(), RestartCause::PowerButton);
-        assert!(bmc.take_unsaved());
-    }
-
-    #[test]
-    fn a_one_time_override_serves_exactly_one_boot() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
-        let choice = bmc.boot().choice();
-        assert_eq!(choice.device, BootDevice::Pxe);
-        bmc.boot_began(choice.generation);
-        assert_eq!(bmc.boot().choice().device, BootDevice::None);
-        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder), "the firmware's order goes back");
-    }
-
-    #[test]
-    fn an_override_set_after_the_boot_began_is_for_the_next_one() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        let before = bmc.boot().choice();
-        let flags = BootFlags { valid: true, device: BootDevice::Cdrom, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        bmc.boot_began(before.generation);
-        assert_eq!(bmc.boot().choice().device, BootDevice::Cdrom);
-    }
-
-    #[test]
-    fn flags_that_are_marked_invalid_wait_until_they_are_valid_again() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        bmc.take_intent();
-        bmc.mark_boot_parameter(5, true);
-        assert_eq!(bmc.take_intent(), Some(Intent::BootOrder));
-        let choice = bmc.boot().choice();
-        assert_eq!(choice.device, BootDevice::None);
-        bmc.boot_began(choice.generation);
-        bmc.mark_boot_parameter(5, false);
-        assert_eq!(bmc.boot().choice().device, BootDevice::Pxe, "the boot in between did not use it up");
-        bmc.mark_boot_parameter(200, true);
-        assert!(!bmc.boot().marked_invalid(200));
-    }
-
-    #[test]
-    fn boot_flags_lapse_after_a_minute_without_a_power_command() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        assert_eq!(bmc.next_timeout(), Some(now + Duration::from_secs(60)));
-        bmc.tick(now + Duration::from_secs(59));
-        assert!(bmc.boot().flags().valid);
-        bmc.tick(now + Duration::from_secs(60));
-        assert!(!bmc.boot().flags().valid);
-    }
-
-    #[test]
-    fn a_power_command_restarts_the_minute() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        let flags = BootFlags { valid: true, device: BootDevice::Pxe, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        bmc.power(now + Duration::from_secs(50), PowerRequest::On, Requester::Button).unwrap();
-        bmc.tick(now + Duration::from_secs(61));
-        assert!(bmc.boot().flags().valid);
-    }
-
-    #[test]
     fn events_that_nobody_takes_do_not_pile_up() {
         let mut bmc = bmc();
         for _ in 0..10 * EVENT_BACKLOG {
             bmc.record(Event::BootFlagsExpired);
         }
         assert_eq!(bmc.take_events().count(), EVENT_BACKLOG);
-    }
-
-    #[test]
-    fn a_start_that_fails_does_not_make_the_machine_one_that_was_off() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        bmc.on_fact(now, Fact::Started);
-        let mut again = self::bmc();
-        again.restore(bmc.to_saved(now));
-        again.on_fact(now, Fact::StartFailed { reason: "the disk is away".into() });
-        assert!(again.to_saved(now).was_on);
-    }
-
-    #[test]
-    fn a_machine_that_is_being_started_counts_as_on() {
-        let mut bmc = bmc();
-        assert!(!bmc.counts_as_on());
-        bmc.power(Instant::now(), PowerRequest::On, Requester::Button).unwrap();
-        assert!(bmc.counts_as_on());
-        bmc.take_intent();
-        assert!(bmc.counts_as_on());
-        bmc.power(Instant::now(), PowerRequest::Off, Requester::Button).unwrap();
-        assert!(!bmc.counts_as_on());
-    }
-
-    #[test]
-    fn nothing_is_accepted_that_a_restart_would_forget() {
-        let mut bmc = bmc();
-        bmc.restart_controller(Requester::Button);
-        assert_eq!(bmc.power(Instant::now(), PowerRequest::On, Requester::Button), Err(Refusal::Busy));
-    }
-
-    #[test]
-    fn what_is_saved_comes_back() {
-        let now = Instant::now();
-        let mut bmc = bmc();
-        bmc.chassis_mut().set_restore_policy(RestorePolicy::Previous);
-        let flags =
-            BootFlags { valid: true, persistent: true, device: BootDevice::Disk, ..BootFlags::default() };
-        bmc.set_boot_flags(now, flags, Requester::Button);
-        bmc.sol_mut().retry_count = 3;
-        let json = serde_json::to_vec(&bmc.to_saved(now)).unwrap();
-
-        let mut again = self::bmc();
-        again.restore(serde_json::from_slice(&json).unwrap());
-        assert_eq!(again.boot().flags(), flags);
-        assert_eq!(again.sol().retry_count, 3);
-        assert!(again.wants_power_after_loss(true) && !again.wants_power_after_loss(false));
     }
 }

@@ -258,10 +258,6 @@ impl Power {
             Some((_, Requester::SoftTimeout)) | None => RestartCause::Unknown,
         }
     }
-
-    pub(crate) fn started_by_command(&self) -> bool {
-        matches!(self.running, Some((_, Requester::User(_) | Requester::Guest)))
-    }
 }
 
 #[cfg(test)]

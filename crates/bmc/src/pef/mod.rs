@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{
     Bmc, DestinationAddress, DestinationKind, Event, Generator, PlatformEvent, PowerRequest, Requester,
-    sensors::number,
+    Setting, sensors::number,
 };
 
 /// The channel whose destinations there are.
@@ -194,10 +194,15 @@ impl Bmc {
         &self.pef
     }
 
-    /// The settings of event filtering, to change.
-    pub fn pef_mut(&mut self) -> &mut PefConfig {
-        self.unsaved = true;
-        &mut self.pef.config
+    /// Changes the settings of event filtering, which the configuration parameter with this number is about.
+    pub fn set_pef(&mut self, parameter: u8, config: PefConfig, by: Requester) {
+        let before = std::mem::replace(&mut self.pef.config, config);
+        // Locks against others who set, which are not a setting.
+        let config = PefConfig { set_in_progress: before.set_in_progress, ..self.pef.config.clone() };
+        if config != before {
+            self.unsaved = true;
+            self.record(Event::SettingChanged { what: Setting::PefParameter(parameter), by });
+        }
     }
 
     /// Holds filters back for so many seconds; 0 is not at all, and FEh until the machine is switched on or

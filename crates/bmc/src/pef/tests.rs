@@ -21,7 +21,7 @@ fn panicked() -> PlatformEvent {
 
 /// Adds a filter for panics that does this.
 fn on_panic(bmc: &mut Bmc, actions: Actions) -> u8 {
-    let filters = &mut bmc.pef_mut().filters;
+    let filters = &mut bmc.pef.config.filters;
     let place = filters.iter().position(|filter| !filter.enabled).unwrap();
     filters[place] = EventFilter { enabled: true, actions, sensor_type: 0x20, ..EventFilter::default() };
     u8::try_from(place + 1).unwrap()
@@ -52,10 +52,10 @@ fn nothing_leaves_where_nobody_is() {
     let now = Instant::now();
     for away in [
         (|bmc| *bmc.lan.destinations.get_mut(1).unwrap() = crate::Destination::default()) as fn(&mut Bmc),
-        |bmc| bmc.pef_mut().enabled = false,
-        |bmc| bmc.pef_mut().actions = Actions::POWER_OFF,
-        |bmc| bmc.pef_mut().policies[0].enabled = false,
-        |bmc| bmc.pef_mut().policies[0].channel = 2,
+        |bmc| bmc.pef.config.enabled = false,
+        |bmc| bmc.pef.config.actions = Actions::POWER_OFF,
+        |bmc| bmc.pef.config.policies[0].enabled = false,
+        |bmc| bmc.pef.config.policies[0].channel = 2,
         |bmc| bmc.lan.access.volatile.alerting_disabled = true,
     ] {
         let mut bmc = bmc(now);
@@ -90,7 +90,7 @@ fn of_all_actions_the_gravest_is_carried_out() {
 fn an_action_that_the_control_forbids_does_not_happen() {
     let now = Instant::now();
     let mut bmc = bmc(now);
-    bmc.pef_mut().actions = Actions::ALERT;
+    bmc.pef.config.actions = Actions::ALERT;
     on_panic(&mut bmc, Actions::POWER_OFF);
     bmc.platform_event(panicked());
     bmc.settle(now);
@@ -101,8 +101,8 @@ fn an_action_that_the_control_forbids_does_not_happen() {
 fn what_filters_do_can_be_logged_and_is_not_filtered_again() {
     let now = Instant::now();
     let mut bmc = bmc(now);
-    bmc.pef_mut().tells = true;
-    bmc.pef_mut().filters[0] =
+    bmc.pef.config.tells = true;
+    bmc.pef.config.filters[0] =
         EventFilter { enabled: true, actions: Actions::ALERT, ..EventFilter::default() };
     bmc.platform_event(panicked());
     bmc.settle(now);
@@ -149,7 +149,7 @@ fn filters_that_are_off_while_the_machine_is_on_come_back_when_it_goes_off() {
 fn delays_after_a_start_hold_filters_and_alerts_back() {
     let start = Instant::now();
     let mut bmc = bmc(start);
-    let config = bmc.pef_mut();
+    let config = &mut bmc.pef.config;
     (config.delays_start, config.startup_delay) = (true, 10);
     (config.delays_alerts, config.alert_startup_delay) = (true, 20);
     bmc.on_fact(start, Fact::Reset { by: crate::ResetBy::Guest });
@@ -207,8 +207,8 @@ fn settings_outlive_a_restart_but_for_the_volatile_string() {
     let now = Instant::now();
     let mut bmc = bmc(now);
     on_panic(&mut bmc, Actions::RESET);
-    bmc.pef_mut().strings[0].text = b"gone".to_vec();
-    bmc.pef_mut().strings[1].text = b"kept".to_vec();
+    bmc.pef.config.strings[0].text = b"gone".to_vec();
+    bmc.pef.config.strings[1].text = b"kept".to_vec();
     bmc.set_processed(Processed { by_software: 3, by_bmc: 4 });
     let json = serde_json::to_vec(&bmc.to_saved(now)).unwrap();
     let mut again = Bmc::new(Identity::derive("node1"), Users::default(), Lan::default());
@@ -234,7 +234,7 @@ fn more_events_than_can_wait_push_the_oldest_out() {
 fn alerts_that_are_too_many_to_be_held_back_are_not_dropped_silently() {
     let now = Instant::now();
     let mut bmc = bmc(now);
-    let config = bmc.pef_mut();
+    let config = &mut bmc.pef.config;
     (config.delays_alerts, config.alert_startup_delay) = (true, 20);
     bmc.on_fact(now, Fact::Reset { by: crate::ResetBy::Guest });
     let mut dropped = |count| {

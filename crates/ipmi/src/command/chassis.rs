@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bmc::{Capabilities, HostPower, IdentifyState, PowerRequest, Refusal, RestartCause, RestorePolicy};
 
-use super::{Context, LAN_CHANNEL};
+use super::{Context, LAN_CHANNEL, SYSTEM_INTERFACE};
 use crate::{CompletionCode, Reply};
 
 type Result = std::result::Result<(), CompletionCode>;
@@ -112,9 +112,13 @@ pub(super) fn set_restore_policy(context: &mut Context<'_>, data: &[u8], reply: 
 
 /// 07h.
 pub(super) fn get_restart_cause(context: &mut Context<'_>, _: &[u8], reply: &mut Reply) -> Result {
-    let cause = context.bmc.chassis().restart_cause();
-    let channel = if cause == RestartCause::ChassisControl { LAN_CHANNEL } else { 0 };
-    reply.put(&[cause as u8, channel]);
+    let chassis = context.bmc.chassis();
+    let channel = match chassis.restart_cause() {
+        RestartCause::ChassisControl if chassis.restarted_by_guest() => SYSTEM_INTERFACE,
+        RestartCause::ChassisControl => LAN_CHANNEL,
+        _ => 0,
+    };
+    reply.put(&[chassis.restart_cause() as u8, channel]);
     Ok(())
 }
 
@@ -136,7 +140,7 @@ pub(super) fn get_power_on_hours(context: &mut Context<'_>, _: &[u8], reply: &mu
 
 #[cfg(test)]
 mod tests {
-    use bmc::{Abilities, Fact, Intent, StopReason};
+    use bmc::{Abilities, Fact, Intent, ResetBy, StopReason};
 
     use super::{super::tests::Bench, *};
 
@@ -228,6 +232,14 @@ mod tests {
         bench.ok(CHASSIS, 0x02, &[1]);
         bench.carry_out(Fact::Started);
         assert_eq!(bench.ok(CHASSIS, 0x07, &[]), [0x01, 0x01]);
+
+        // The guest resets itself by its own BMC.
+        (bench.channel, bench.sessions.own) = (SYSTEM_INTERFACE, None);
+        bench.ok(CHASSIS, 0x02, &[3]);
+        bench.carry_out(Fact::Reset { by: ResetBy::Command });
+        assert_eq!(bench.ok(CHASSIS, 0x07, &[]), [0x01, 0x0f]);
+        bench.bmc.on_fact(bench.now, Fact::Reset { by: ResetBy::Guest });
+        assert_eq!(bench.ok(CHASSIS, 0x07, &[]), [0x0a, 0x00]);
     }
 
     #[test]

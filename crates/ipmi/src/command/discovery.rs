@@ -130,8 +130,9 @@ pub(super) fn set_enables(context: &mut Context<'_>, data: &[u8], _: &mut Reply)
     if wanted & fixed != fixed {
         return Err(CompletionCode::INVALID_FIELD);
     }
+    let by = context.requester();
     for (row, place) in scope.rows() {
-        context.bmc.enable_command(id_of(row, scope.channel), wanted >> place & 1 != 0);
+        context.bmc.enable_command(id_of(row, scope.channel), wanted >> place & 1 != 0, by);
     }
     Ok(())
 }

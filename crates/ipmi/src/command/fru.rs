@@ -46,7 +46,8 @@ pub(super) fn write(context: &mut Context<'_>, data: &[u8], reply: &mut Reply) -
     let (&[device, low, high], bytes) = data.split_first_chunk().ok_or(CompletionCode::INVALID_LENGTH)?;
     expect_device(device)?;
     let offset = usize::from(u16::from_le_bytes([low, high]));
-    if !context.bmc.write_fru(offset, bytes) {
+    let by = context.requester();
+    if !context.bmc.write_fru(context.now, offset, bytes, by) {
         return Err(CompletionCode::OUT_OF_RANGE);
     }
     reply.put(&[u8::try_from(bytes.len()).unwrap_or(u8::MAX)]);

@@ -1,6 +1,8 @@
 //! DCMI configuration parameters (DCMI 1.5 §6.1.2 and §6.1.3, Table 6-6): how a DHCP client would look for its
 //! manager.
 
+use bmc::Setting;
+
 use super::{CONFORMANCE, CompletionCode, Context, Reply, Result};
 
 const REVISION: u8 = 1;
@@ -25,7 +27,8 @@ pub(in super::super) fn set_config(context: &mut Context<'_>, data: &[u8], _: &m
         (5, &[low, high]) => discovery.retry_interval = u16::from_le_bytes([low, high]),
         _ => return Err(CompletionCode::INVALID_LENGTH),
     }
-    context.bmc.dcmi_mut().discovery = discovery;
+    let by = context.requester();
+    context.bmc.change_dcmi(Setting::Discovery, by, |dcmi| dcmi.discovery = discovery);
     Ok(())
 }
 

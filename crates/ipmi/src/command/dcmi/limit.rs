@@ -1,7 +1,7 @@
 //! The power limit and the limit of the inlet temperature (DCMI 1.5 §6.6.2 to §6.6.4, §6.7.1 and §6.7.2). Both
 //! are kept and reported: a virtual machine has nothing to throttle.
 
-use bmc::{LimitAction, PowerLimit, ThermalLimit};
+use bmc::{LimitAction, PowerLimit, Setting, ThermalLimit};
 
 use super::{CompletionCode, Context, Reply, Result};
 
@@ -32,7 +32,8 @@ pub(in super::super) fn set_power_limit(context: &mut Context<'_>, data: &[u8], 
         correction_ms: u32::from_le_bytes([c0, c1, c2, c3]),
         sampling_seconds: u16::from_le_bytes([s0, s1]),
     };
-    context.bmc.dcmi_mut().power_limit = limit;
+    let by = context.requester();
+    context.bmc.change_dcmi(Setting::PowerLimit, by, |dcmi| dcmi.power_limit = limit);
     Ok(())
 }
 
@@ -70,7 +71,9 @@ pub(in super::super) fn set_thermal_limit(context: &mut Context<'_>, data: &[u8]
     };
     expect_inlet(entity, instance)?;
     let seconds = u16::from_le_bytes([low, high]);
-    context.bmc.dcmi_mut().thermal_limit = ThermalLimit { actions: actions & ACTIONS, celsius, seconds };
+    let limit = ThermalLimit { actions: actions & ACTIONS, celsius, seconds };
+    let by = context.requester();
+    context.bmc.change_dcmi(Setting::ThermalLimit, by, |dcmi| dcmi.thermal_limit = limit);
     Ok(())
 }
 

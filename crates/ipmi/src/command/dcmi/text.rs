@@ -69,7 +69,8 @@ pub(in super::super) fn set_asset_tag(context: &mut Context<'_>, data: &[u8], re
         Err(error) => return Err(tag_error(error)),
     };
     let tag = with_part(before, ASSET_TAG_MAX, data)?;
-    context.bmc.set_asset_tag(&tag).map_err(tag_error)?;
+    let by = context.requester();
+    context.bmc.set_asset_tag(&tag, by).map_err(tag_error)?;
     reply.put(&[u8::try_from(tag.len()).unwrap_or(u8::MAX)]);
     Ok(())
 }
@@ -93,7 +94,8 @@ pub(in super::super) fn set_controller_id(
     reply: &mut Reply,
 ) -> Result {
     let id = with_part(context.bmc.controller_id().to_vec(), CONTROLLER_ID_ROOM, data)?;
-    context.bmc.set_controller_id(&id);
+    let by = context.requester();
+    context.bmc.set_controller_id(&id, by);
     reply.put(&[u8::try_from(id.len()).unwrap_or(u8::MAX)]);
     Ok(())
 }

@@ -44,7 +44,8 @@ pub(in super::super) fn set(context: &mut Context<'_>, data: &[u8], _: &mut Repl
     let (&parameter, data) = data.split_first().ok_or(CompletionCode::INVALID_LENGTH)?;
     let mut config = context.bmc.pef().config().clone();
     apply(&mut config, parameter & 0x7f, data)?;
-    *context.bmc.pef_mut() = config;
+    let by = context.requester();
+    context.bmc.set_pef(parameter & 0x7f, config, by);
     Ok(())
 }
 
