@@ -67,6 +67,11 @@ fn a_machine_that_ends_by_itself_is_off_and_one_that_comes_is_on() {
         machine.wait_power("off", SOON);
     }
     machine.wait_log("the machine is off: its QEMU hung up", SOON);
+    assert!(
+        !machine.log().contains("disk image"),
+        "that of another's machine is no concern: {}",
+        machine.log()
+    );
 }
 
 #[test]

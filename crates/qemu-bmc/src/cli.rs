@@ -52,7 +52,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let plan = crate::plan()?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", plan.describe())?;
-    for warning in &plan.warnings {
+    for warning in plan.machine_warnings.iter().chain(&plan.warnings) {
         writeln!(out, "warning: {warning}")?;
     }
     let inspect = |path: &Option<std::path::PathBuf>| path.as_deref().map(disk::inspect).transpose();

@@ -105,7 +105,8 @@ impl Foundation {
             fs::create_dir_all(dir).with_context(|| format!("make the folder {}", dir.display()))?;
         }
         let control = control::bind(&plan.paths.control_socket).context("open the local control socket")?;
-        for warning in &plan.warnings {
+        let of_machine = plan.machine_warnings.iter().filter(|_| machine == Owner::Us);
+        for warning in of_machine.chain(&plan.warnings) {
             warn!("{warning}");
         }
         // Before anything listens, so that nobody finds a door without somebody behind it.

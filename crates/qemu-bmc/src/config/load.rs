@@ -49,7 +49,8 @@ impl Plan {
         let plan = Reader { texts: &said.settings, host, findings: &mut findings }.plan(&said.users);
         match plan {
             Some(plan) if findings.problems.is_empty() => {
-                Ok(Self { warnings: findings.warnings, settings: findings.settings, ..plan })
+                let Findings { warnings, machine_warnings, settings, .. } = findings;
+                Ok(Self { warnings, machine_warnings, settings, ..plan })
             }
             _ => Err(ConfigErrors(findings.problems)),
         }
@@ -76,11 +77,11 @@ impl Reader<'_> {
     fn plan(&mut self, users: &[Texts]) -> Option<Plan> {
         let config = self.get(&settings::CONFIG);
         let debug = self.get(&settings::DEBUG);
-        let machine = self.machine();
+        let machine = self.of_machine(Self::machine);
         let controller = self.controller(users);
         let lan = self.lan();
         let sensors = self.sensors();
-        let vnc = self.vnc();
+        let vnc = self.of_machine(Self::vnc);
         let console = self.console();
         let paths = self.paths();
         let times = self.times();
@@ -92,8 +93,10 @@ impl Reader<'_> {
             self.refuse(&settings::SOL_PORT.row, &format!("this is VNC's port too ({vnc})"));
         }
         let (machine, lan) = (machine?, lan?);
-        self.check_forwards(&machine.nics.forwards, &lan, &vnc, &console);
-        self.check_interface(&machine.nics, &lan);
+        self.of_machine(|reader| {
+            reader.check_forwards(&machine.nics.forwards, &lan, &vnc, &console);
+            reader.check_interface(&machine.nics, &lan);
+        });
         Some(Plan {
             machine,
             controller: controller?,
@@ -105,6 +108,7 @@ impl Reader<'_> {
             times: times?,
             debug: debug?,
             warnings: Vec::new(),
+            machine_warnings: Vec::new(),
             settings: Vec::new(),
         })
     }

@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) debug: bool,
     /// What a user should hear about, one sentence each, without secrets.
     pub(crate) warnings: Vec<String>,
+    /// What is odd about the machine and its screen, which concerns nobody where they are somebody else's.
+    pub(crate) machine_warnings: Vec<String>,
     /// Every setting with its text and its origin, for [`Plan::describe`].
     pub(super) settings: Vec<super::describe::Effective>,
 }

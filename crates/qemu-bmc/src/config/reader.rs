@@ -19,6 +19,8 @@ pub(super) struct Findings {
     pub(super) problems: Vec<String>,
     /// What is odd, without secrets.
     pub(super) warnings: Vec<String>,
+    /// What is odd about the machine, without secrets.
+    pub(super) machine_warnings: Vec<String>,
     /// Every setting that was read, in that order.
     pub(super) settings: Vec<Effective>,
 }
@@ -102,6 +104,15 @@ impl Reader<'_> {
     /// Makes a warning.
     pub(super) fn warn(&mut self, warning: impl Into<String>) {
         self.findings.warnings.push(warning.into());
+    }
+
+    /// Reads what concerns the machine alone, and keeps apart what is odd about it.
+    pub(super) fn of_machine<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let others = std::mem::take(&mut self.findings.warnings);
+        let result = read(self);
+        let warnings = std::mem::replace(&mut self.findings.warnings, others);
+        self.findings.machine_warnings.extend(warnings);
+        result
     }
 
     /// Shows what a setting came to, where its own text doesn't say.

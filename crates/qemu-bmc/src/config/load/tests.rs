@@ -70,7 +70,11 @@ fn errors(variables: &[(&str, &str)]) -> String {
 /// The warnings besides the two that every container without any setting has.
 fn warnings(host: &FakeHost, variables: &[(&str, &str)]) -> Vec<String> {
     let quiet = [("IPMI_PASS", "secret"), ("VNC_PASSWORD", "secret")];
-    load_on(host, &[&quiet, variables].concat()).unwrap().warnings
+    all_warnings(load_on(host, &[&quiet, variables].concat()).unwrap())
+}
+
+fn all_warnings(plan: Plan) -> Vec<String> {
+    [plan.machine_warnings, plan.warnings].concat()
 }
 
 #[test]
@@ -114,9 +118,12 @@ fn nothing_said_is_the_image_as_users_know_it() {
     assert!(!plan.debug);
     assert_eq!(
         plan.warnings,
+        ["admin has the default password, which everyone knows: set IPMI_PASS or IPMI_PASS_FILE"]
+    );
+    assert_eq!(
+        plan.machine_warnings,
         [
-            "admin has the default password, which everyone knows: set IPMI_PASS or IPMI_PASS_FILE",
-            "VNC has no password: who reaches its port has the screen and the keyboard; set VNC_PASSWORD or VNC_PASSWORD_FILE",
+            "VNC has no password: who reaches its port has the screen and the keyboard; set VNC_PASSWORD or VNC_PASSWORD_FILE"
         ]
     );
 }
@@ -266,7 +273,7 @@ fn a_secret_can_be_in_a_file_of_its_own() {
             .unwrap();
     assert_eq!(plan.controller.users[0].password, Password::new(b"hunter2").unwrap());
     assert_eq!(plan.vnc.password.as_ref().unwrap().expose(), "s3cret");
-    assert_eq!(plan.warnings, <[String; 0]>::default());
+    assert_eq!(all_warnings(plan), <[String; 0]>::default());
 
     for (variables, error) in [
         (
@@ -379,7 +386,7 @@ fn weak_choices_are_warned_of() {
     );
     for quiet in [("VNC_PORT", "none"), ("VNC_ADDRESS", "127.0.0.1,::1")] {
         let plan = load(&[("IPMI_PASS", "x"), quiet]).unwrap();
-        assert_eq!(plan.warnings, <[String; 0]>::default());
+        assert_eq!(all_warnings(plan), <[String; 0]>::default());
     }
 }
 
