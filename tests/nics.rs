@@ -118,6 +118,7 @@ fn every_interface_from_eth2_on_is_a_nic_in_numeric_order() {
     assert_eq!(ids, ["nic-eth2", "nic-eth9", "nic-eth10"]);
     assert_eq!(nics.iter().map(|nic| nic.port).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(nics.iter().map(|nic| nic.bootindex).collect::<Vec<_>>(), [1, 0, 2]);
+    assert!(!machine.log().contains("VM_BOOT_NIC"), "{}", machine.log());
     assert_ne!(node.traces(), before);
     for name in ["eth2", "eth9", "eth10"] {
         let line = shown(&machine, name).unwrap();

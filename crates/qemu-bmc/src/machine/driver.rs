@@ -3,6 +3,8 @@
 //! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
 //! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
 
+mod ends;
+mod interfaces;
 mod nics;
 mod process;
 
@@ -11,21 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bmc::{BootDevice, Fact, HostPower, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use bmc::{BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use nics::Nics;
 pub(crate) use nics::preview;
-use nics::{LinkChange, Nics};
 use qmp::commands::{InjectNmi, QueryStatus, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
     time,
 };
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use super::{
     argv::{Accelerator, Sockets},
     boot,
-    guest::{ANSWER_LIMIT, Adopted, Found, Guest, Happening, Record},
+    guest::{ANSWER_LIMIT, Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
     monitor::{self, Meaning},
@@ -167,14 +168,6 @@ impl Machine {
 
     fn report(&self, fact: Fact) {
         self.controller().with(|bmc| bmc.on_fact(Instant::now(), fact));
-    }
-
-    fn begin(&self) {
-        if self.driver.power_on && self.guest.is_none() {
-            let by = Requester::RestorePolicy;
-            // It is off and nothing else is under way, so it can't be refused.
-            let _ = self.controller().with(|bmc| bmc.power(Instant::now(), PowerRequest::On, by));
-        }
     }
 
     async fn work(&mut self) -> End {
@@ -474,38 +467,6 @@ impl Machine {
         }
     }
 
-    // ---- NICs ------------------------------------------------------------------------------------
-
-    /// Gives the lab its time to add interfaces. False if the machine is not wanted on any more.
-    async fn wait_for_interfaces(&mut self) -> bool {
-        tokio::select! {
-            () = self.nics.wait() => true,
-            () = self.driver.controller.unwanted() => false,
-            _ = self.driver.stop.wait_for(|stop| *stop != Stop::No) => false,
-        }
-    }
-
-    /// Some interface is another than it was, or may be.
-    async fn follow_interfaces(&mut self) {
-        let Some(guest) = &mut self.guest else { return };
-        let changes = self.nics.follow(guest).await;
-        let node = Uuid::from_bytes(self.driver.controller.with(|bmc| bmc.identity.uuid));
-        if self.nics.plug_in(node, guest).await {
-            guest.forget_devices();
-            self.show_nics();
-            self.arm().await;
-        }
-        for LinkChange { nic, up } in changes {
-            self.report(Fact::LinkChanged { nic, up });
-        }
-    }
-
-    /// Lets the model know which NICs the machine has.
-    fn show_nics(&self) {
-        let nics = self.nics.shown();
-        self.controller().with(|bmc| bmc.set_nics(Instant::now(), nics));
-    }
-
     // ---- boot order ------------------------------------------------------------------------------
 
     async fn arm(&mut self) {
@@ -544,69 +505,5 @@ impl Machine {
         if let Some(client) = self.guest.as_ref().and_then(Guest::client) {
             tokio::spawn(setup::press_key(client.clone(), self.driver.console.reader(0, false)));
         }
-    }
-
-    // ---- beginning and end -----------------------------------------------------------------------
-
-    /// Takes over a machine that an earlier controller left running.
-    async fn take_over(&mut self) {
-        let Some(Found { process, setup, nics }) = Record::find(&self.driver.paths.run_dir) else {
-            self.nics.release().await;
-            return;
-        };
-        info!("a machine is running already (process {}): it is taken over", process.pid());
-        // A QEMU whose sockets are not there, or whose guest has never run, was being started.
-        let mut half_started = !self.sockets.qmp.exists();
-        let Adopted { mut guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
-        half_started |= guest.has_never_run().await;
-        if half_started {
-            info!("it was only being started: it is started anew");
-            self.guest = Some(guest);
-            self.end_process().await;
-            Record::forget(&self.driver.paths.run_dir);
-            self.power_on().await;
-            return;
-        }
-        if let Some(stream) = serial {
-            let connection = Connection { stream, log: self.sockets.serial_log.clone(), resumed: true };
-            let _ = self.driver.serial.send(connection);
-        }
-        if let Some(stream) = ipmi {
-            let _ = self.driver.ipmi.send(InBand { stream, resumed: true });
-        }
-        self.nics.adopt(nics, guest.client()).await;
-        self.guest = Some(guest);
-        self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
-        self.report(Fact::Adopted);
-        self.look_whether_it_runs().await;
-        self.show_nics();
-        self.follow_interfaces().await;
-        self.arm().await;
-    }
-
-    /// The program ends: the guest is asked to shut down, and switched off if it does not in time.
-    async fn shut_down(&mut self) {
-        if self.guest.is_none() {
-            return;
-        }
-        let limit = self.driver.times.stop;
-        info!("stopping: the guest has {} s to shut down", limit.as_secs_f32());
-        let mut hurry = self.driver.stop.clone();
-        let end = time::Instant::now() + limit;
-        self.tell("press the power button", SystemPowerdown).await;
-        while let Some(guest) = &mut self.guest {
-            // Only the waiting is cut short, never what is being done.
-            let happening = tokio::select! {
-                happening = guest.next() => happening,
-                () = time::sleep_until(end) => break,
-                _ = hurry.wait_for(|stop| *stop == Stop::Now) => break,
-            };
-            self.happened(happening).await;
-        }
-        if self.guest.is_some() {
-            warn!("the guest has not shut down: it is switched off");
-            self.power_off().await;
-        }
-        debug_assert_eq!(self.controller().with(|bmc| bmc.host_power()), HostPower::Off);
     }
 }

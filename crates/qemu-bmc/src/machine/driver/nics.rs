@@ -21,7 +21,6 @@ use std::{
 };
 
 pub(super) use follow::LinkChange;
-
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -118,22 +117,20 @@ impl Nics {
         }
     }
 
-    /// The interfaces that there are.
-    async fn links(&self) -> Vec<Link> {
-        let found = blocking(self.host.as_ref(), Host::links).await;
-        match found {
-            None => Vec::new(),
-            Some(Ok(links)) => links,
-            Some(Err(error)) => {
+    /// The interfaces that there are; none if that can't be known.
+    async fn links(&self) -> Option<Vec<Link>> {
+        match blocking(self.host.as_ref(), Host::links).await? {
+            Ok(links) => Some(links),
+            Err(error) => {
                 warn!("{}", chain(&error));
-                Vec::new()
+                None
             }
         }
     }
 
     /// Makes what the machine starts with. What fails costs a NIC, or what it is attached to, and not the start.
     pub(super) async fn prepare(&mut self, node: Uuid) -> Prepared {
-        let links = self.links().await;
+        let links = self.links().await.unwrap_or_default();
         let mut prepared = Prepared::default();
         for nic in selection::select(&self.plan, node, &links) {
             self.add(nic, &links, &mut prepared).await;
@@ -142,6 +139,9 @@ impl Nics {
             && let Some(nic) = selection::last_resort(&self.plan, node)
         {
             self.add(nic, &links, &mut prepared).await;
+        }
+        if let Some(name) = self.plan.boot_nic.as_deref().filter(|name| !self.has(name)) {
+            warn!("there is no NIC {name} to boot from first (VM_BOOT_NIC): the others are tried");
         }
         self.listen();
         prepared.set.ports = ports(&self.plan, self.held.len());
@@ -220,6 +220,10 @@ impl Nics {
         let is_first = self.held.iter().all(|held| held.placed.nic.mode != Mode::User);
         let forwards = if is_first { self.plan.forwards.clone() } else { Vec::new() };
         Backend::User { hostname: self.hostname.clone(), forwards }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.held.iter().any(|held| held.placed.nic.name == name)
     }
 
     /// The NICs of the machine that runs.

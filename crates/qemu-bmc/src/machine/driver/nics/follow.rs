@@ -98,7 +98,7 @@ impl Nics {
 
     /// Makes the NICs follow their interfaces. Returns which links are other than they were.
     pub(in super::super) async fn follow(&mut self, guest: &Guest) -> Vec<LinkChange> {
-        let links = self.links().await;
+        let Some(links) = self.links().await else { return Vec::new() };
         let mut changes = Vec::new();
         for held in &mut self.held {
             let link = links.iter().find(|link| link.name == held.placed.nic.name);
@@ -125,7 +125,7 @@ impl Nics {
     pub(in super::super) async fn plug_in(&mut self, node: Uuid, guest: &Guest) -> bool {
         let Some(client) = guest.client() else { return false };
         let mut plugged = false;
-        for link in self.links().await {
+        for link in self.links().await.unwrap_or_default() {
             let nic = selection::appeared(&self.plan, node, &link, &self.chosen());
             if let Some(nic) = nic.filter(|_| !self.given_up.contains(&link)) {
                 if self.plug(nic, &link, guest, client).await {

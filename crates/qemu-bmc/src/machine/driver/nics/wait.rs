@@ -20,7 +20,7 @@ impl Nics {
         let limit = self.plan.wait;
         let end = Instant::now() + limit;
         let mut told: Option<Missing> = None;
-        while let Some(missing) = selection::missing(&self.plan, &self.links().await) {
+        while let Some(missing) = selection::missing(&self.plan, &self.links().await.unwrap_or_default()) {
             if told.as_ref() != Some(&missing) {
                 if limit > Duration::ZERO {
                     info!("the machine waits for {missing}, until {} s have passed", limit.as_secs_f32());
