@@ -160,6 +160,24 @@ fn a_nic_follows_its_interface_and_the_event_log_says_so() {
 }
 
 #[test]
+fn an_interface_that_was_away_is_attached_again_even_if_its_number_is_the_same() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    let Some(elsewhere) = Lab::here().map(|lab| lab.namespace("away")) else { return };
+    let machine = node.setup().start();
+    on(&machine);
+    wait_shown(&machine, "eth2", "link up");
+    let number = || node.own.sh("cat /sys/class/net/eth2/ifindex");
+    let before = number();
+    node.own.ip(&format!("link set eth2 netns {}", elsewhere.name()));
+    wait_shown(&machine, "eth2", "link down");
+    elsewhere.ip(&format!("link set eth2 netns {}", node.own.name()));
+    wait_shown(&machine, "eth2", "link up");
+    assert_eq!(number(), before);
+    let filters = node.own.sh("tc filter show dev eth2 ingress");
+    assert!(filters.contains("Egress Redirect to device qb-eth2"), "{filters}");
+}
+
+#[test]
 fn a_link_that_appears_is_plugged_in() {
     let Some(node) = Node::new() else { return };
     let before = node.traces();

@@ -70,6 +70,12 @@ impl Attachment {
     pub(crate) fn index(&self) -> u32 {
         self.before.index
     }
+
+    /// The interface has gone. One that comes is another, to which nothing was done, even if it has the same number,
+    /// as one that was away in another network namespace has.
+    pub(crate) fn lose_interface(&mut self) {
+        self.before.index = 0;
+    }
 }
 
 impl Host {

@@ -102,6 +102,9 @@ impl Nics {
         let mut changes = Vec::new();
         for held in &mut self.held {
             let link = links.iter().find(|link| link.name == held.placed.nic.name);
+            if let (None, Some(attachment)) = (link, &mut held.attachment) {
+                attachment.lose_interface();
+            }
             if let Some((link, step)) = link.and_then(|link| Some((link, held.step(link)?)))
                 && !self.given_up.contains(link)
                 && !held.take(step, link, self.host.as_ref()).await
