@@ -5,14 +5,14 @@
 
 mod support;
 
-use std::{fs, thread, time::Duration};
+use std::{collections::BTreeSet, fs, thread, time::Duration};
 
 use serde_json::json;
 use support::{
     BOOT, Machine, SOON, Setup,
     lab::{Lab, Namespace},
     qemu::Qmp,
-    signal, wait_for,
+    run, signal, wait_for,
 };
 
 fn on(machine: &Machine) -> Qmp {
@@ -436,4 +436,35 @@ fn a_controller_that_is_killed_at_any_moment_of_a_start_leaves_interfaces_as_the
         machine.wait_power("off", SOON);
         wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
     }
+}
+
+#[test]
+fn the_nics_of_ten_nodes_have_addresses_of_their_own_that_stay() {
+    let Some(lab) = Lab::here() else { return };
+    // One does for all, as nothing is attached here.
+    let namespace = lab.namespace("nodes");
+    for number in 2..=5 {
+        namespace.ip(&format!("link add eth{number} type veth peer name peer{number}"));
+    }
+    let addresses = |setup: &Setup| -> Vec<String> {
+        let said = run(&mut setup.command(&["check"]), SOON).ok();
+        let words = said.split(|c: char| !(c.is_ascii_hexdigit() || c == ':'));
+        let all: BTreeSet<_> = words.filter(|word| word.len() == 17).map(str::to_owned).collect();
+        all.into_iter().collect()
+    };
+    let mut everybodys = BTreeSet::new();
+    for node in 1..=10 {
+        let setup = Setup::new().with("VM_NAME", format!("node{node}")).with("VM_MGMT", "user");
+        let setup = setup.with("VM_NETWORKS", "").in_namespace(&namespace);
+        let own = addresses(&setup);
+        assert_eq!(own.len(), 5, "{own:?}");
+        assert!(own.iter().all(|mac| mac.starts_with("52:54:00:")), "{own:?}");
+        // Another start, and then without some of the others.
+        assert_eq!(addresses(&setup), own);
+        let setup = setup.with("VM_NETWORKS", "eth4").with("VM_MGMT", "none");
+        let [left] = &addresses(&setup)[..] else { panic!("eth4 alone has another address") };
+        assert!(own.contains(left), "{left} is none of {own:?}");
+        everybodys.extend(own);
+    }
+    assert_eq!(everybodys.len(), 50, "{everybodys:?}");
 }
