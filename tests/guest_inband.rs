@@ -54,9 +54,24 @@ fn says_so_to_the_next_controller_too(machine: &Machine) {
     says_who_it_is(machine);
 }
 
+/// What firmware tells an operating system of the machine, and of the way to its BMC.
+#[track_caller]
+fn dmi_tables_say(machine: &Machine, kind: u8, lines: &[&str]) {
+    let table = machine.guest_says(&format!("dmidecode -q -t {kind}")).ok();
+    for line in lines {
+        assert!(table.lines().any(|found| found.trim() == *line), "type {kind} without {line:?}: {table}");
+    }
+}
+
 #[test]
 fn a_guest_with_kcs_has_the_same_bmc_as_the_lan() {
-    let machine = booted(Setup::new());
+    let setup = Setup::new()
+        .with("VM_MANUFACTURER", "Example, Inc.")
+        .with("VM_PRODUCT", "Model 1")
+        .with("VM_PART_NUMBER", "P-1")
+        .with("VM_SERIAL", "S1")
+        .with("VM_ASSET_TAG", "rack 7");
+    let machine = booted(setup);
     says_so_to_the_next_controller_too(&machine);
     interrupts_and_does_not_poll(&machine);
 
@@ -68,6 +83,18 @@ fn a_guest_with_kcs_has_the_same_bmc_as_the_lan() {
     machine.ipmitool(&["chassis", "policy", "always-off"]).ok();
     let status = machine.guest_says("ipmitool chassis status").ok();
     assert!(status.contains("always-off") && status.contains("System Power         : on"), "{status}");
+
+    // The inventory is in its DMI tables too, and so is this interface.
+    let (maker, product, serial) =
+        ("Manufacturer: Example, Inc.", "Product Name: Model 1", "Serial Number: S1");
+    let uuid = machine.local(&["status"]).ok();
+    let uuid = uuid.lines().find_map(|line| line.strip_prefix("GUID:")).unwrap().trim().to_owned();
+    dmi_tables_say(&machine, 1, &[maker, product, serial, "SKU Number: P-1", &format!("UUID: {uuid}")]);
+    dmi_tables_say(&machine, 2, &[maker, product, serial, "Asset Tag: rack 7"]);
+    dmi_tables_say(&machine, 3, &[maker, serial, "Asset Tag: rack 7"]);
+    let registers =
+        ["Interface Type: KCS (Keyboard Control Style)", "Base Address: 0x0000000000000CA2 (I/O)"];
+    dmi_tables_say(&machine, 38, &registers);
 
     // A user made here logs in there, and what is logged there is read here.
     machine.guest_says("ipmitool user set name 5 guest && ipmitool user set password 5 secret").ok();
