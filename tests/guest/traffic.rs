@@ -6,7 +6,7 @@
 //!   traffic count ADDRESS:PORT           prints "received FRAMES in MICROSECONDS", from the first to the last
 //!
 //! It runs in the guest and beside it, so it is one static program without dependencies. Who listens says
-//! "listening" first. A flood has ended when nothing has come for a second.
+//! "listening" first. A flood has ended when nothing has come for half a second.
 
 use std::{
     error::Error,
@@ -22,7 +22,7 @@ const CHUNK: usize = 128 << 10;
 const SMALLEST: [u8; 18] = [0; 18];
 
 /// After which a flood is over.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_millis(500);
 
 /// The clock is looked at once for so many frames.
 const TURN: u64 = 64;

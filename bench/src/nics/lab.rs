@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How long a transfer takes.
-const GUESTS_SEND: Duration = Duration::from_millis(1500);
+const GUESTS_SEND: Duration = Duration::from_secs(1);
 const TAPS_SEND: Duration = Duration::from_millis(500);
 
 /// What stands first is dropped first.
@@ -27,8 +27,8 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) fn new(program: &Path, guest: &Path) -> anyhow::Result<Self> {
-        let [left, right, middle] = ["a", "b", "middle"].map(Namespace::new);
-        let (spaces, middle) = ([left?, right?], middle?);
+        let spaces = [Namespace::new("a")?, Namespace::new("b")?];
+        let middle = Namespace::new("middle")?;
         let [left, right] = &spaces;
         for way in Way::ALL.into_iter().filter(|way| *way != Way::OneBridge) {
             left.cable(&way.interface(), right)?;
