@@ -1,8 +1,5 @@
 //! The invariants of ARCHITECTURE.md that no type and no lint keeps.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

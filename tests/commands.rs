@@ -1,11 +1,6 @@
 //! Every command of the table is reached by a real client: what its row says is run, and the log says whether
 //! the command came.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Machine, SOON, Said, Setup, wait_for};
 use ipmi::{Row, TABLE};
-use support::{Machine, SOON, Said, Setup, wait_for};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -1,9 +1,5 @@
 //! What a configuration means, what is kept secret, and which doors are open.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
-
-mod support;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -13,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use support::{Machine, SOON, Setup, run};
+use crate::support::{Machine, SOON, Setup, run};
 
 #[test]
 fn every_bad_value_is_named_in_one_message_and_nothing_starts() {

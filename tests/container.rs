@@ -1,10 +1,5 @@
 //! The image, in containers: the README's quick start word for word, without privileges, health, docker stop.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
-
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -12,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use support::{
+use crate::support::{
     BOOT, READY, Said,
     docker::{A_WHILE, docker, image, logs},
     guest_media, own_address, run, tail, wait_for,

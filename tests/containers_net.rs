@@ -1,14 +1,9 @@
 //! The guest's NICs in containers: the topologies of `containerlab/`, deployed as containerlab does it, and containers
 //! that have less than they would need.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
-
-mod support;
-
 use std::{fs, io::Read as _, net::TcpStream, process::Command, time::Duration};
 
-use support::{
+use crate::support::{
     BOOT, READY,
     docker::{A_WHILE, docker, image, logs, pid, provisioner_image},
     guest_media, installer, own_address, run,

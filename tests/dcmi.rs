@@ -1,13 +1,8 @@
 //! The Data Center Manageability Interface, as ipmitool and FreeIPMI use it.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::fs;
 
-use support::{Machine, SOON, Setup};
+use crate::support::{Machine, SOON, Setup};
 
 #[track_caller]
 fn assert_says(said: &str, parts: &[&str]) {

@@ -1,8 +1,5 @@
 //! The documents name files and headings that exist.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,9 +1,5 @@
 //! What breaks, and what must not break with it: the controller, QEMU, and the disk.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
-
-mod support;
-
 use std::{
     fs,
     sync::atomic::{AtomicBool, Ordering},
@@ -11,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Machine, SOON, Setup, qemu::Qmp, run, signal, wait_for};
 use serde_json::json;
-use support::{Machine, SOON, Setup, qemu::Qmp, run, signal, wait_for};
 
 /// A controller that died is to be back in this time.
 const BACK_WITHIN: Duration = Duration::from_secs(1);

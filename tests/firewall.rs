@@ -1,11 +1,6 @@
 //! Command discovery and the firmware firewall, as ipmitool uses them.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
-use support::{Machine, SOON, Setup};
+use crate::support::{Machine, SOON, Setup};
 
 const CHASSIS_CONTROL: [&str; 6] = ["lun", "0", "netfn", "0", "command", "2"];
 

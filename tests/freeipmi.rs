@@ -1,12 +1,8 @@
 //! FreeIPMI's tools without a single workaround flag, and what MAAS does with them.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
-
-mod support;
-
 use std::{net::UdpSocket, process::Command, time::Duration};
 
-use support::{Machine, SOON, Setup, run, wait_for};
+use crate::support::{Machine, SOON, Setup, run, wait_for};
 
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 

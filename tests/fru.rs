@@ -1,13 +1,8 @@
 //! The inventory, as ipmitool and FreeIPMI read and write it.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::fs;
 
-use support::{Machine, SOON, Setup};
+use crate::support::{Machine, SOON, Setup};
 
 /// The rest of the line that begins with this label, and with nothing but blanks before its colon.
 #[track_caller]
@@ -90,7 +85,7 @@ fn every_client_reads_the_settings() {
 #[test]
 fn the_dmi_tables_say_the_same() {
     let setup = named();
-    let said = support::run(&mut setup.command(&["check"]), SOON).ok();
+    let said = crate::support::run(&mut setup.command(&["check"]), SOON).ok();
     for table in [
         "type=1,manufacturer=Example,, Inc.,serial=S1,product=Model 1,",
         "type=2,manufacturer=Example,, Inc.,serial=S1,product=Model 1,asset=7",

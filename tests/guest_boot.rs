@@ -1,11 +1,6 @@
 //! Boot devices, proved by what boots: the guest says which medium it came from and which firmware loaded it.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
-use support::{Machine, Setup, guest_media, terminal::Terminal};
+use crate::support::{Machine, Setup, guest_media, terminal::Terminal};
 
 /// A machine with a disk, a CD and a NIC that network boot works on.
 fn with_everything(firmware: &str) -> Setup {

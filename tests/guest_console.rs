@@ -1,10 +1,5 @@
 //! The serial console: what the guest prints arrives, all of it and once, and what is typed reaches its shell.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -17,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use support::{
+use crate::support::{
     BOOT, Machine, READY, SOON, Setup, own_address, run,
     terminal::{Terminal, check_blob},
     wait_for,

@@ -1,13 +1,8 @@
 //! The BMC from inside: a guest with Linux's own drivers and ipmitool, by every interface that there is.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::process::Command;
 
-use support::{BOOT, Machine, READY, SOON, Setup, run, wait_for};
+use crate::support::{BOOT, Machine, READY, SOON, Setup, run, wait_for};
 
 /// A machine whose guest has found its BMC.
 fn booted(setup: Setup) -> Machine {
@@ -185,7 +180,7 @@ fn a_guest_restarts_and_switches_itself_off_by_its_bmc() {
 /// Where there is ACPI, Linux prefers it. Where there is none, the DMI table is all that tells of the BMC.
 #[test]
 fn a_guest_without_acpi_finds_its_bmc_and_has_it_switch_it_off() {
-    let media = support::guest_media().join("pxe").canonicalize().unwrap();
+    let media = crate::support::guest_media().join("pxe").canonicalize().unwrap();
     let arguments = format!(
         "-kernel {0}/vmlinuz -initrd {0}/initrd -append 'console=ttyS0,115200 quiet loglevel=3 acpi=off'",
         media.display()

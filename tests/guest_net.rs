@@ -1,17 +1,12 @@
 //! The guest's NICs as links of a lab: what goes in at one end comes out at the other, bit for bit.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     time::Duration,
 };
 
-use support::{
+use crate::support::{
     BOOT, Machine, Setup,
     lab::{Frame, Lab, Namespace},
 };

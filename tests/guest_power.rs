@@ -1,13 +1,8 @@
 //! Power, as a guest feels it: every way in which a machine starts, stops and starts again.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
-use support::{BOOT, Machine, READY, SOON, Setup};
+use crate::support::{BOOT, Machine, READY, SOON, Setup};
 
 const POWER_BUTTON: &str = "qemu-bmc-guest: power button";
 

@@ -9,18 +9,13 @@
 //!   └───────────────────────────┘             └──────────────────────────┘
 //! ```
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests")]
-
-mod support;
-
 use std::{
     fs,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use support::{
+use crate::support::{
     Setup,
     docker::{A_WHILE, docker, logs, pid, provisioner_image},
     installer,

@@ -1,11 +1,6 @@
 //! The event log and a guest: what it does is written there, and what it says, and it reads the same log.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
-use support::{BOOT, Machine, SOON, Setup, wait_for};
+use crate::support::{BOOT, Machine, SOON, Setup, wait_for};
 
 /// What ipmitool lists over LAN, oldest first, without ids and times.
 fn entries(machine: &Machine) -> Vec<String> {

@@ -1,10 +1,6 @@
 //! Sensors of a machine whose guest does something.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
-use support::{BOOT, Machine, READY, Setup, wait_for};
+use crate::support::{BOOT, Machine, READY, Setup, wait_for};
 
 /// What a sensor reads, in its unit.
 fn value(machine: &Machine, name: &str) -> Option<f64> {

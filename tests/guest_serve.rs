@@ -1,16 +1,11 @@
 //! A real guest in a QEMU that the test started, and the controller that the guest and the LAN share.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
 };
 
-use support::{BOOT, READY, SOON, Setup, qemu::PlainQemu, wait_for};
+use crate::support::{BOOT, READY, SOON, Setup, qemu::PlainQemu, wait_for};
 
 /// What the guest prints, and a way to type.
 struct Serial {

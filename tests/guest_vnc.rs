@@ -1,13 +1,8 @@
 //! The screen, as somebody has it who automates firmware menus: vncdotool.
 
-#![allow(missing_docs)]
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::{process::Command, time::Duration};
 
-use support::{BOOT, SOON, Setup, run};
+use crate::support::{BOOT, SOON, Setup, run};
 
 /// Looks at the screen while the machine is off, chooses the CD in the boot menu, then the disk after a power
 /// cycle, all with one connection; a second one watches.

@@ -2,7 +2,6 @@
 //!
 //! Shell scripts stand in for the controller. They write what happens to them into a file, a line each, and the
 //! tests wait for lines.
-#![expect(clippy::unwrap_used, reason = "clippy's own exception for tests leaves their helpers out")]
 
 use std::{
     fs,

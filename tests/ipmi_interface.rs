@@ -1,17 +1,12 @@
 //! IPMI over LAN that is bound to one of the container's interfaces (`IPMI_INTERFACE`).
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, ChildStdout, Stdio},
     time::Duration,
 };
 
-use support::{
+use crate::support::{
     Machine, SOON, Setup,
     lab::{Lab, Namespace},
     run, wait_for,

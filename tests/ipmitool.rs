@@ -1,15 +1,11 @@
 //! ipmitool 1.8.19, as people and scripts use it: what it prints, what it does, and how soon.
 
-#![allow(missing_docs, clippy::unwrap_used)]
-
-mod support;
-
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-use support::{Machine, SOON, Setup, wait_for};
+use crate::support::{Machine, SOON, Setup, wait_for};
 
 /// ipmitool waits 10 s where a query before the session goes unanswered; one whole command takes far less.
 const NO_STALL: Duration = Duration::from_secs(2);
@@ -382,7 +378,7 @@ fn all_addresses_are_answered_from_the_address_that_was_asked() {
     // ipmitool connects its socket, so an answer from any other address would not reach it.
     let port = std::net::UdpSocket::bind("[::]:0").unwrap().local_addr().unwrap().port();
     let setup = Setup::new().with("IPMI_ADDRESS", "all").with("IPMI_PORT", port);
-    let other = support::own_address().to_string();
+    let other = crate::support::own_address().to_string();
     let machine = setup.start();
     let own = machine.address().to_string();
     for host in ["127.0.0.1", &own, &other, "::1"] {

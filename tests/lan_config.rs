@@ -1,13 +1,9 @@
 //! LAN configuration parameters with real clients: the interface as it is, what is set, alerts, IPv6,
 //! statistics.
 
-#![allow(missing_docs, clippy::unwrap_used)]
-
-mod support;
-
 use std::{fs, net::Ipv4Addr};
 
-use support::{Machine, SOON, Setup};
+use crate::support::{Machine, SOON, Setup};
 
 #[track_caller]
 fn assert_says(said: &str, lines: &[&str]) {

@@ -1,10 +1,6 @@
 //! The local commands, against the real program.
 
-#![allow(missing_docs)]
-
-mod support;
-
-use support::{SOON, Setup};
+use crate::support::{SOON, Setup};
 
 #[test]
 fn status_and_power_work_without_a_network_client() {

@@ -1,13 +1,8 @@
 //! The hardware addresses of the guest's NICs, as QEMU is told of them and as it has them.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 
-use support::{Machine, SOON, Setup, qemu::Qmp, run};
+use crate::support::{Machine, SOON, Setup, qemu::Qmp, run};
 
 /// A machine whose NICs need no interfaces.
 fn setup(networks: &str) -> Setup {

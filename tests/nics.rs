@@ -1,19 +1,14 @@
 //! The guest's NICs as QEMU has them: no guest boots for that.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::{collections::BTreeSet, fs, thread, time::Duration};
 
-use serde_json::json;
-use support::{
+use crate::support::{
     BOOT, Machine, SOON, Setup,
     lab::{Lab, Namespace},
     qemu::Qmp,
     run, signal, wait_for,
 };
+use serde_json::json;
 
 fn on(machine: &Machine) -> Qmp {
     machine.ipmitool(&["power", "on"]).ok();

@@ -1,10 +1,5 @@
 //! Event filters and alerts: as ipmitool and FreeIPMI set them up, and as net-snmp's daemon gets the traps.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::{
     fs,
     net::{IpAddr, UdpSocket},
@@ -12,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use support::{Machine, SOON, Setup, run, wait_for};
+use crate::support::{Machine, SOON, Setup, run, wait_for};
 
 /// The guest's kernel panicked, as a remote console says it.
 const PANIC: [&str; 9] = ["0x04", "0x02", "0x04", "0x20", "0x04", "0x6f", "0x01", "0xff", "0xff"];

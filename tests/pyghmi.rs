@@ -1,10 +1,6 @@
 //! pyghmi, the library of OpenStack and xCAT: power, boot device and console.
 
-#![allow(missing_docs)]
-
-mod support;
-
-use support::{SOON, Setup};
+use crate::support::{SOON, Setup};
 
 #[test]
 fn power_is_read_and_set() {

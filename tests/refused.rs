@@ -1,12 +1,8 @@
 //! Who is not let in, and who may do less: real clients against users, suites, keys and levels.
 
-#![allow(missing_docs, clippy::unwrap_used)]
-
-mod support;
-
 use std::{fs, time::Duration};
 
-use support::{Machine, SOON, Setup};
+use crate::support::{Machine, SOON, Setup};
 
 /// A refusal is said at once; a client that runs into its own timeouts would take 10 s and more.
 const AT_ONCE: Duration = Duration::from_secs(3);

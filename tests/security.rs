@@ -4,10 +4,6 @@
 //! program answers in order, so a ping sent afterwards is the fence, and what has not come before its pong does
 //! not come.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
-
-mod support;
-
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -16,12 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Machine, SOON, Setup};
 use bmc::Password;
 use ipmi::{
     client::{Client, Credentials, Incoming, Login, LoginError, Session, Step},
     wire::session::PayloadType,
 };
-use support::{Machine, SOON, Setup};
 
 const CHASSIS: u8 = 0x00;
 const APP: u8 = 0x06;

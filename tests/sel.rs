@@ -1,10 +1,6 @@
 //! The event log as clients read, fill and clear it, what the machine's life writes into it, and that nothing
 //! that was acknowledged is lost.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::support::{Machine, SOON, Said, Setup, run, signal, wait_for};
 use bmc::Password;
 use ipmi::{
     CompletionCode,
     client::{Client, ClientError, Credentials},
 };
-use support::{Machine, SOON, Said, Setup, run, signal, wait_for};
 
 const STORAGE: u8 = 0x0a;
 const ADD_SEL_ENTRY: u8 = 0x44;

@@ -1,12 +1,8 @@
 //! Sensors as clients read and set them, the file that describes them, and the faults that are injected.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
-
-mod support;
-
 use std::{fs, path::PathBuf};
 
-use support::{Machine, SOON, Said, Setup, wait_for};
+use crate::support::{Machine, SOON, Said, Setup, wait_for};
 
 #[track_caller]
 fn assert_says(said: &str, lines: &[&str]) {
@@ -374,10 +370,10 @@ fn a_bad_sensors_file_is_an_error_at_the_start() {
     let setup = Setup::new();
     let file = sensors_file(&setup, "[[sensor]]\nname = 'X'\ntype = 'fan'\n");
     let setup = setup.with("SENSORS_FILE", file.display());
-    let said = support::run(&mut setup.command(&["check"]), SOON);
+    let said = crate::support::run(&mut setup.command(&["check"]), SOON);
     assert_eq!(said.status.code(), Some(2));
     assert_says(&said.failed(), &["sensors.toml: line 1: X: it needs a value, a range or states"]);
     fs::remove_file(file).unwrap();
-    let said = support::run(&mut setup.command(&["check"]), SOON).failed();
+    let said = crate::support::run(&mut setup.command(&["check"]), SOON).failed();
     assert_says(&said, &["SENSORS_FILE: got ", "it cannot be read: No such file"]);
 }

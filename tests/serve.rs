@@ -1,12 +1,7 @@
 //! The controller of a machine that something else started: here a plain QEMU, without a guest, that a test has
 //! in its own hands.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
-use support::{Machine, SOON, Setup, qemu::PlainQemu, run, wait_for};
+use crate::support::{Machine, SOON, Setup, qemu::PlainQemu, run, wait_for};
 
 const WITH_MONITOR: bool = true;
 const WITHOUT: bool = false;

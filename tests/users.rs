@@ -1,10 +1,6 @@
 //! Users, channels and keys over IPMI, with real clients: what is set counts at once, and is there after a
 //! restart, a kill, and a change of the settings.
 
-#![allow(missing_docs, clippy::unwrap_used)]
-
-mod support;
-
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
@@ -12,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use support::{Machine, SOON, Said, Setup, run, wait_for};
+use crate::support::{Machine, SOON, Said, Setup, run, wait_for};
 
 const BOB: &str = "user set name 3 bob\nuser set password 3 first\nuser priv 3 4 1\nuser enable 3\n";
 

@@ -1,15 +1,10 @@
 //! The watchdog timer, as ipmitool sets it over LAN, and what it does to a machine that is on. What it does for a
 //! guest's own driver is shown with a guest.
 
-#![allow(missing_docs)]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Machine, SOON, Setup, qemu::Qmp, wait_for};
 use serde_json::json;
-use support::{Machine, SOON, Setup, qemu::Qmp, wait_for};
 
 fn machine_on() -> Machine {
     let machine = Setup::new().start();

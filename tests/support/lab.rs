@@ -104,11 +104,6 @@ impl Namespace {
         std::thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Whether there is such an interface.
-    pub fn has(&self, interface: &str) -> bool {
-        run(Command::new("ip").args(["-n", &self.name, "link", "show", interface]), SOON).status.success()
-    }
-
     /// Puts a cable between an interface of this namespace and one of the other, which are both up then.
     #[track_caller]
     pub fn cable(&self, interface: &str, other: &Self, others: &str) {

@@ -5,15 +5,7 @@
 //! stopped, with every process that names the machine's folder; a QEMU among them that the program's own record does
 //! not name fails the test.
 
-#![allow(dead_code, unreachable_pub, missing_docs)]
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
+#![allow(unreachable_pub, reason = "only tests see it")]
 
 pub mod docker;
 pub mod installer;

@@ -1,0 +1,52 @@
+//! The tests of the whole program: with real clients, real QEMU, real guests and real containers.
+//!
+//! They are one program, so that what they share is compiled once. Each file is about one thing; what begins with
+//! `guest` or `container` takes a processor for itself and has time limits of its own (`.config/nextest.toml`).
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod architecture;
+mod commands;
+mod configuration;
+mod container;
+mod containers_net;
+mod dcmi;
+mod documents;
+mod faults;
+mod firewall;
+mod freeipmi;
+mod fru;
+mod guest_boot;
+mod guest_console;
+mod guest_inband;
+mod guest_net;
+mod guest_power;
+mod guest_pxe;
+mod guest_sel;
+mod guest_sensors;
+mod guest_serve;
+mod guest_vnc;
+mod init;
+mod ipmi_interface;
+mod ipmitool;
+mod lan_config;
+mod local;
+mod nic_addresses;
+mod nics;
+mod pef;
+mod pyghmi;
+mod refused;
+mod security;
+mod sel;
+mod sensors;
+mod serve;
+mod support;
+mod users;
+mod watchdog;
