@@ -58,7 +58,6 @@ pub(crate) struct Before {
     /// The network namespace: in another there may be one of the same name and number.
     namespace: String,
     index: u32,
-    up: bool,
     promiscuous: bool,
     address_generation: Option<u8>,
     addresses: Vec<Kept>,
@@ -193,7 +192,6 @@ impl Host {
         Ok(Before {
             namespace: namespace::name(),
             index: interface.index,
-            up: interface.is(LinkFlags::Up),
             promiscuous: interface.is(LinkFlags::Promisc),
             address_generation: interface.address_generation,
             addresses: self.netlink.addresses(interface.index).map_err(looking())?,

@@ -24,15 +24,15 @@ pub(super) enum Step {
     SilenceInterface,
     /// The kernel does not answer for the interface, either.
     TakeAddresses,
-    /// The interface is up, and takes what is not for its own address.
-    RaiseInterface,
+    /// The interface takes what is not for its own address. Whether it is up is the lab's to say.
+    OpenInterface,
     /// What comes in at the interface goes to the device, and the other way round.
     Connect,
 }
 
 impl Step {
     pub(super) const ALL: [Self; 5] =
-        [Self::MakeDevice, Self::SilenceInterface, Self::TakeAddresses, Self::RaiseInterface, Self::Connect];
+        [Self::MakeDevice, Self::SilenceInterface, Self::TakeAddresses, Self::OpenInterface, Self::Connect];
 }
 
 impl Host {
@@ -66,10 +66,9 @@ impl Host {
                     removed.map_err(failed(format!("remove an address of {name}"), None))?;
                 }
             }
-            Step::RaiseInterface => {
-                let flags = LinkFlags::Up | LinkFlags::Promisc;
-                let raised = self.netlink.set_flags(index, flags, flags);
-                raised.map_err(failed(format!("bring {name} up"), None))?;
+            Step::OpenInterface => {
+                let opened = self.netlink.set_flags(index, LinkFlags::Promisc, LinkFlags::Promisc);
+                opened.map_err(failed(format!("make {name} promiscuous"), None))?;
             }
             Step::Connect => self.connect(attachment)?,
         }

@@ -43,6 +43,10 @@ impl Bench {
 fn make_wire() {
     ip(&format!("link add {ETH} type veth peer name {PEER}"));
     ip(&format!("link set {PEER} up"));
+    ip(&format!("link set {ETH} up"));
+    for end in [PEER, ETH] {
+        wait_for("the carrier is noticed", || ip(&format!("link show {end}")).contains("state UP"));
+    }
     quiet(PEER);
 }
 

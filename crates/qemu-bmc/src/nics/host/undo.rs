@@ -37,12 +37,10 @@ impl Host {
                 format!("let the kernel give {name} addresses again")
             });
         }
-        let mut which = LinkFlags::Promisc;
-        if !before.up {
-            which |= LinkFlags::Up;
+        if !before.promiscuous {
+            let closed = self.netlink.set_flags(index, LinkFlags::Promisc, LinkFlags::empty());
+            tell(closed, || format!("make {name} not promiscuous any more"));
         }
-        let flags = if before.promiscuous { LinkFlags::Promisc } else { LinkFlags::empty() };
-        tell(self.netlink.set_flags(index, which, flags), || format!("set the flags of {name}"));
         for address in &before.addresses {
             tell(self.netlink.put_back_address(address), || format!("put an address of {name} back"));
         }

@@ -95,6 +95,8 @@ fn interfaces_are_listed_with_their_state() {
     in_namespace(|| {
         let bench = Bench::new();
         let is_up = || bench.host.links().unwrap().iter().find(|link| link.name == ETH).map(|link| link.up);
+        assert_eq!(is_up(), Some(true));
+        ip(&format!("link set {ETH} down"));
         assert_eq!(is_up(), Some(false));
         ip(&format!("link set {ETH} up mtu 1400"));
         assert_eq!(is_up(), Some(true));
@@ -116,7 +118,7 @@ fn whoever_watches_is_told_of_each_change() {
             let mut watch = bench.host.watch().unwrap();
             let limit = std::time::Duration::from_secs(10);
             for change in
-                ["link set eth2 up", "link set peer down", "link delete eth2", "link add x type bridge"]
+                ["link set eth2 down", "link set peer down", "link delete eth2", "link add x type bridge"]
             {
                 ip(change);
                 tokio::time::timeout(limit, watch.changed()).await.expect(change).unwrap();

@@ -121,15 +121,39 @@ fn an_interface_that_was_detached_is_as_it_was_before() {
 }
 
 #[test]
+fn an_interface_is_up_or_down_as_the_lab_wants_it() {
+    in_namespace(|| {
+        let bench = Bench::new();
+        let is_set_up = || ip(&format!("link show {ETH}")).contains(",UP");
+        for mode in MODES {
+            let (attachment, tap) = bench.attach(mode);
+            ip(&format!("link set {ETH} down"));
+            drop(tap);
+            bench.host.detach(&attachment);
+            assert!(!is_set_up(), "{mode:?}");
+            let again =
+                bench.host.attach(&request(mode)).unwrap_or_else(|error| panic!("{}", crate::chain(&error)));
+            assert!(!is_set_up(), "{mode:?}");
+            ip(&format!("link set {ETH} up"));
+            drop(again.1);
+            bench.host.detach(&again.0);
+            assert!(is_set_up(), "{mode:?}");
+        }
+    });
+}
+
+#[test]
 fn an_interface_that_was_down_without_an_address_is_so_again() {
     in_namespace(|| {
         let bench = Bench::new();
-        // The other end gets a route as soon as this one is up for the first time.
-        ip(&format!("link set {ETH} up"));
         ip(&format!("link set {ETH} down"));
+        wait_for("the other end has lost its carrier", || {
+            ip(&format!("link show {PEER}")).contains("state LOWERLAYERDOWN")
+        });
         let before = everything();
         for mode in MODES {
-            let (attachment, tap) = bench.attach(mode);
+            let (attachment, tap) =
+                bench.host.attach(&request(mode)).unwrap_or_else(|error| panic!("{}", crate::chain(&error)));
             drop(tap);
             bench.host.detach(&attachment);
             expect_as_before(&before, &format!("after {mode:?}"));
