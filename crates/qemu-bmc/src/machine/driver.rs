@@ -329,7 +329,6 @@ impl Machine {
                     self.power(request).await;
                     self.controller().with(|bmc| bmc.power_done());
                 }
-                Intent::BootOrder if self.settling.is_some() => self.order_stale = true,
                 Intent::BootOrder => self.arm().await,
                 Intent::RestartController => return Some(End::Restart),
             }
@@ -469,7 +468,13 @@ impl Machine {
 
     // ---- boot order ------------------------------------------------------------------------------
 
+    /// Lets the firmware boot in the model's order from the next reset on.
     async fn arm(&mut self) {
+        // The boot that has just begun is to find the order that was meant for it.
+        if self.settling.is_some() {
+            self.order_stale = true;
+            return;
+        }
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let order = boot::order(&self.driver.plan.boot, choice.device);
         let Some(guest) = &mut self.guest else { return };
