@@ -391,6 +391,72 @@ fn there_is_room_for_eight_more_and_the_next_comes_at_the_next_start() {
 }
 
 #[test]
+fn a_qemu_that_was_stopped_learns_what_became_of_a_link_meanwhile() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    let machine = node.setup().start();
+    let mut qmp = on(&machine);
+    let mut wait = |up: bool| {
+        wait_for(&format!("the link is {up}"), BOOT, || (virtio_link(&mut qmp)? == up).then_some(()));
+    };
+    wait(true);
+    let qemu = machine.qemu_pid().unwrap();
+    signal(qemu, "STOP");
+    node.lab.ip("link set eth2 down");
+    machine.wait_log("set the link of eth2: set_link: no answer", SOON);
+    wait_shown(&machine, "eth2", "link down");
+    node.lab.ip("link set eth2 up");
+    wait_shown(&machine, "eth2", "link up");
+    signal(qemu, "CONT");
+    // Commands are carried out in their order: this one after all about the link.
+    machine.ipmitool(&["power", "reset"]).ok();
+    machine.wait_log("the machine was reset", SOON);
+    wait(true);
+}
+
+#[test]
+fn a_qemu_that_is_stopped_is_switched_off_at_once_however_many_links_change() {
+    let names: Vec<String> = (2..=17).map(|number| format!("eth{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Some(node) = Node::with(&names) else { return };
+    let machine = node.setup().start();
+    on(&machine);
+    signal(machine.qemu_pid().unwrap(), "STOP");
+    for name in names {
+        node.lab.ip(&format!("link set {name} down"));
+    }
+    machine.wait_log("set the link of", SOON);
+    machine.ipmitool(&["power", "off"]).ok();
+    // Half of what it took if each link were waited for.
+    machine.wait_power("off", SOON + Duration::from_secs(5));
+}
+
+#[test]
+fn a_link_that_appears_while_qemu_is_stopped_is_plugged_in_when_it_answers() {
+    let Some(node) = Node::new() else { return };
+    let machine = node.setup().start();
+    let mut qmp = on(&machine);
+    let qemu = machine.qemu_pid().unwrap();
+    signal(qemu, "STOP");
+    node.add("eth2");
+    machine.wait_log("plug in the NIC of eth2: qom-list: no answer", SOON);
+    signal(qemu, "CONT");
+    wait_shown(&machine, "eth2", "link up");
+    assert_eq!(ids(&mut qmp), ["nic-user", "nic-eth2"]);
+    assert!(!machine.log().contains("no port left"), "{}", machine.log());
+}
+
+#[test]
+fn a_backend_that_was_left_behind_is_in_nobodys_way() {
+    let Some(node) = Node::new() else { return };
+    let machine = node.setup().start();
+    let mut qmp = on(&machine);
+    qmp.execute("netdev_add", json!({ "type": "user", "id": "net-eth2" }));
+    node.add("eth2");
+    wait_shown(&machine, "eth2", "link up");
+    assert_eq!(ids(&mut qmp), ["nic-user", "nic-eth2"]);
+}
+
+#[test]
 fn a_hundred_starts_leave_nothing_behind() {
     let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
     let before = node.traces();

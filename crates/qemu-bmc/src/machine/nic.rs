@@ -104,7 +104,7 @@ impl Nic {
 
     /// The backend's id.
     pub(crate) fn netdev_id(&self) -> String {
-        format!("net-{}", escaped(&self.name))
+        netdev_id(&self.name)
     }
 
     /// The value of `-netdev`, and the arguments of `netdev_add`.
@@ -163,6 +163,11 @@ fn set(object: &mut Value, key: &str, value: Value) {
 /// The id of the device of the NIC with this name.
 pub(crate) fn device_id(name: &str) -> String {
     format!("nic-{}", escaped(name))
+}
+
+/// The id of the backend of the NIC with this name.
+pub(crate) fn netdev_id(name: &str) -> String {
+    format!("net-{}", escaped(name))
 }
 
 /// A name as a part of an id. QEMU takes letters, digits, `-`, `.` and `_` (`id_wellformed`); interfaces may be

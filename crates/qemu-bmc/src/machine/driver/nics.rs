@@ -13,6 +13,7 @@
 
 mod follow;
 mod plug;
+mod round;
 mod wait;
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub(super) use follow::LinkChange;
+use tokio::time::Instant;
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -60,6 +62,10 @@ pub(super) struct Nics {
     /// Those of the machine that runs.
     held: Vec<Held>,
     given_up: GivenUp,
+    /// When something is to be tried again that QEMU gave no answer to.
+    again: Option<Instant>,
+    /// Whether QEMU gave no answer when it was asked last.
+    silent: bool,
     run_dir: PathBuf,
 }
 
@@ -89,6 +95,8 @@ struct Held {
     mtu: Option<u32>,
     /// Whether QEMU was told that there is a link; none if that is not known.
     told: Option<bool>,
+    /// Whether QEMU is known to have it. One that QEMU gave no answer about may be there or not.
+    is_there: bool,
 }
 
 impl Nics {
@@ -113,6 +121,8 @@ impl Nics {
             awaited: false,
             held: Vec::new(),
             given_up: GivenUp::default(),
+            again: None,
+            silent: false,
             run_dir: run_dir.to_owned(),
         }
     }
@@ -173,7 +183,8 @@ impl Nics {
         let mtu = links.iter().find(|link| link.name == nic.name).map(|link| link.mtu);
         prepared.set.nics.push(self.nic(&nic, port, backend));
         // QEMU's NICs begin with a link.
-        self.held.push(Held { placed: Placed { nic, port }, attachment, up: true, mtu, told: Some(true) });
+        let placed = Placed { nic, port };
+        self.held.push(Held { placed, attachment, up: true, mtu, told: Some(true), is_there: true });
     }
 
     /// Attaches the interface of a NIC, if it is to have one. A NIC whose interface can't be had for want of a
@@ -254,6 +265,7 @@ impl Nics {
     /// Undoes what was done for a machine that has ended, by this controller or an earlier one.
     pub(super) async fn release(&mut self) {
         (self.held, self.watch, self.given_up) = (Vec::new(), None, GivenUp::default());
+        (self.again, self.silent) = (None, false);
         blocking(self.host.as_ref(), |host| host.attached().iter().for_each(|it| host.detach(it))).await;
     }
 }
@@ -296,7 +308,8 @@ pub(crate) fn preview(plan: &MachinePlan, node: Uuid, links: &[Link]) -> NicSet 
             nics.user()
         };
         set.nics.push(nics.nic(&nic, port, backend));
-        nics.held.push(Held { placed: Placed { nic, port }, attachment: None, up: true, mtu, told: None });
+        let placed = Placed { nic, port };
+        nics.held.push(Held { placed, attachment: None, up: true, mtu, told: None, is_there: true });
     }
     set.ports = ports(&nics.plan, nics.held.len());
     set.boot_order = nics.boot_order();

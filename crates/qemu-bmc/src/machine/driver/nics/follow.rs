@@ -14,21 +14,25 @@
 
 use qmp::{
     Client,
-    commands::{QomList, SetLink},
+    commands::{NetdevDel, QomList, SetLink},
 };
+use tokio::time::sleep_until;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use super::{
     super::super::{
-        guest::{ANSWER_LIMIT, Guest},
-        nic::Placed,
+        guest::Guest,
+        nic::{self, Placed},
     },
     Held, Nics, blocking,
+    round::{AGAIN, Round, is_silence},
 };
 use crate::{
     chain,
-    nics::{Link, host::Host, selection},
+    nics::{
+        Link,
+        host::{Host, Watch},
+    },
 };
 
 /// A link that is another than it was.
@@ -48,18 +52,19 @@ enum Step {
 }
 
 impl Nics {
-    /// Waits until an interface changes. Cancelling loses nothing.
+    /// Waits until an interface changes, or something is to be tried again. Cancelling loses nothing.
     pub(in super::super) async fn changed(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            match watch.changed().await {
-                Ok(()) => return,
-                Err(error) => {
-                    warn!("watch the network interfaces: {error}; what they do is not followed any more");
-                    self.watch = None;
-                }
+        let again = self.again;
+        let due = async {
+            match again {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            () = seen(&mut self.watch) => {}
+            () = due => {}
         }
-        std::future::pending::<()>().await;
     }
 
     /// Begins to see what interfaces do.
@@ -75,17 +80,28 @@ impl Nics {
     pub(in super::super) async fn adopt(&mut self, placed: Vec<Placed>, client: Option<&Client>) {
         // The lab had its time when the machine started.
         self.awaited = true;
-        let there = match client {
-            Some(client) => devices(client).await,
-            None => Vec::new(),
+        let there = match client.map(Round::new) {
+            Some(round) => match devices(&round).await {
+                Ok(there) => {
+                    remove_backends(&round, &placed, &there).await;
+                    Some(there)
+                }
+                Err(error) => {
+                    self.was_silent("ask QEMU for its NICs", &error);
+                    None
+                }
+            },
+            None => None,
         };
         let mut attached = blocking(self.host.as_ref(), |host| host.attached()).await.unwrap_or_default();
         // One that was about to be plugged in may not have been.
-        let is_there = |placed: &Placed| there.is_empty() || there.contains(&placed.device_id());
-        for placed in placed.into_iter().filter(is_there) {
+        let may_be_there =
+            |placed: &Placed| there.as_ref().is_none_or(|there| there.contains(&placed.device_id()));
+        for placed in placed.into_iter().filter(may_be_there) {
             let own = attached.iter().position(|attachment| attachment.interface == placed.nic.name);
             let attachment = own.map(|index| attached.swap_remove(index));
-            self.held.push(Held { placed, attachment, up: true, mtu: None, told: None });
+            let is_there = there.is_some();
+            self.held.push(Held { placed, attachment, up: true, mtu: None, told: None, is_there });
         }
         blocking(self.host.as_ref(), move |host| attached.iter().for_each(|it| host.detach(it))).await;
         self.listen();
@@ -98,7 +114,13 @@ impl Nics {
 
     /// Makes the NICs follow their interfaces. Returns which links are other than they were.
     pub(in super::super) async fn follow(&mut self, guest: &Guest) -> Vec<LinkChange> {
-        let Some(links) = self.links().await else { return Vec::new() };
+        let is_due = self.again.take().is_some();
+        let Some(links) = self.links().await else {
+            if is_due {
+                self.go_on_after(AGAIN);
+            }
+            return Vec::new();
+        };
         let mut changes = Vec::new();
         for held in &mut self.held {
             let link = links.iter().find(|link| link.name == held.placed.nic.name);
@@ -115,31 +137,41 @@ impl Nics {
             if std::mem::replace(&mut held.up, up) != up {
                 changes.push(LinkChange { nic: held.placed.nic.name.clone(), up });
             }
-            if held.told != Some(up)
-                && let Some(client) = guest.client()
-            {
-                held.tell(client, up).await;
-            }
+        }
+        if let Some(client) = guest.client() {
+            self.tell(&Round::new(client)).await;
         }
         changes
     }
 
-    /// Plugs in NICs for interfaces that appeared. True if there were any.
-    pub(in super::super) async fn plug_in(&mut self, node: Uuid, guest: &Guest) -> bool {
-        let Some(client) = guest.client() else { return false };
-        let mut plugged = false;
-        for link in self.links().await.unwrap_or_default() {
-            let nic = selection::appeared(&self.plan, node, &link, &self.chosen());
-            if let Some(nic) = nic.filter(|_| !self.given_up.contains(&link)) {
-                if self.plug(nic, &link, guest, client).await {
-                    plugged = true;
-                } else {
-                    self.given_up.add(&link);
-                }
+    /// Lets QEMU know which NICs have a link.
+    async fn tell(&mut self, round: &Round<'_>) {
+        let mut silence = None;
+        for held in self.held.iter_mut().filter(|held| held.is_there && held.told != Some(held.up)) {
+            if let Err(error) = held.tell(round).await {
+                silence = Some((format!("set the link of {}", held.placed.nic.name), error));
+                break;
+            }
+            self.silent = false;
+        }
+        if let Some((doing, error)) = silence {
+            self.was_silent(&doing, &error);
+        }
+    }
+}
+
+/// Waits until an interface changes.
+async fn seen(watch: &mut Option<Watch>) {
+    if let Some(watching) = watch {
+        match watching.changed().await {
+            Ok(()) => return,
+            Err(error) => {
+                warn!("watch the network interfaces: {error}; what they do is not followed any more");
+                *watch = None;
             }
         }
-        plugged
     }
+    std::future::pending::<()>().await;
 }
 
 impl Held {
@@ -188,22 +220,31 @@ impl Held {
         matches!(outcome, Some(Ok(())))
     }
 
-    async fn tell(&mut self, client: &Client, up: bool) {
-        let id = self.placed.device_id();
-        match client.call(&SetLink { name: &id, up }, ANSWER_LIMIT).await {
-            Ok(_) => self.told = Some(up),
+    /// Fails if it is not known whether QEMU knows.
+    async fn tell(&mut self, round: &Round<'_>) -> Result<(), qmp::Error> {
+        let (id, up) = (self.placed.device_id(), self.up);
+        // One that gets no answer may be carried out at any time.
+        self.told = None;
+        match round.call(&SetLink { name: &id, up }).await {
+            Err(error) if is_silence(&error) => return Err(error),
             Err(error) => warn!("set the link of {}: {}", self.placed.nic.name, chain(&error)),
+            Ok(_) => {}
         }
+        self.told = Some(up);
+        Ok(())
     }
 }
 
-/// The `id`s of all devices that have one; none if QEMU does not say.
-pub(super) async fn devices(client: &Client) -> Vec<String> {
-    match client.call(&QomList { path: "/machine/peripheral" }, ANSWER_LIMIT).await {
-        Ok(reply) => reply.value.into_iter().map(|child| child.name).collect(),
-        Err(error) => {
-            warn!("ask QEMU for its NICs: {}", chain(&error));
-            Vec::new()
-        }
+/// The `id`s of all devices that have one.
+pub(super) async fn devices(round: &Round<'_>) -> Result<Vec<String>, qmp::Error> {
+    let reply = round.call(&QomList { path: "/machine/peripheral" }).await?;
+    Ok(reply.value.into_iter().map(|child| child.name).collect())
+}
+
+/// Removes what plugging in left behind that was not carried to its end.
+async fn remove_backends(round: &Round<'_>, placed: &[Placed], there: &[String]) {
+    for placed in placed.iter().filter(|placed| !there.contains(&placed.device_id())) {
+        // There is none where plugging in had not come that far.
+        let _ = round.call(&NetdevDel { id: &nic::netdev_id(&placed.nic.name) }).await;
     }
 }
