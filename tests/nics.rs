@@ -234,6 +234,38 @@ fn a_wait_is_over_when_the_machine_is_not_wanted_any_more_or_its_time_is_up() {
 }
 
 #[test]
+fn a_controller_that_restarts_while_the_machine_waits_goes_on_waiting() {
+    let Some(node) = Node::new() else { return };
+    let machine = node.setup().with("VM_NETWORKS", "eth2").with("VM_NETWORKS_WAIT", "3600").start();
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_log("waits for eth2", SOON);
+    machine.ipmitool(&["mc", "reset", "cold"]);
+    wait_for("the next controller waits", SOON, || {
+        (machine.log().matches("waits for eth2").count() == 2).then_some(())
+    });
+    machine.ipmitool(&["mc", "info"]).ok();
+    node.add("eth2");
+    machine.wait_power("on", SOON);
+    assert_eq!(ids(&mut Qmp::connect(&machine)), ["nic-eth2"]);
+}
+
+#[test]
+fn a_link_is_followed_even_if_nobody_knows_any_more_what_was_done_to_it() {
+    let Some(node) = Node::with(&["eth2"]) else { return };
+    let mut machine = node.setup().start();
+    on(&machine);
+    signal(machine.pid(), "KILL");
+    machine.wait_end(SOON);
+    fs::write(machine.folder().join("run/nics.json"), "damaged").unwrap();
+    node.lab.ip("link set eth2 down");
+    machine.launch();
+    machine.wait_log("what was done to eth2 is not known any more", SOON);
+    wait_shown(&machine, "eth2", "link down");
+    node.lab.ip("link set eth2 up");
+    wait_shown(&machine, "eth2", "link up");
+}
+
+#[test]
 fn a_controller_that_was_killed_finds_its_nics_again() {
     let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
     let before = node.traces();

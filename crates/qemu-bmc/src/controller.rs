@@ -43,6 +43,7 @@ pub(crate) struct Controller {
     unsaved: Notify,
     power: watch::Sender<HostPower>,
     unwanted: watch::Sender<bool>,
+    restarting: watch::Sender<bool>,
     signals: watch::Sender<Signals>,
     messages: Notify,
     alerts: Notify,
@@ -67,6 +68,7 @@ impl Controller {
             unsaved: Notify::new(),
             power: watch::Sender::new(HostPower::Off),
             unwanted: watch::Sender::new(false),
+            restarting: watch::Sender::new(false),
             signals: watch::Sender::new(Signals::default()),
             messages: Notify::new(),
             alerts: Notify::new(),
@@ -92,6 +94,7 @@ impl Controller {
         let (events, intents) = (bmc.take_events(), bmc.has_intent());
         let (power, signals) = (bmc.host_power(), Signals::of(&bmc));
         let unwanted = bmc.power_state().will_be_on() == Some(false);
+        let restarting = bmc.is_restarting();
         let (messages, alerts) = (bmc.has_outgoing_message(), bmc.has_alerts());
         let rescheduled = bmc.next_timeout() != before;
         // Under the lock, so that a later state never loses to an earlier one.
@@ -131,6 +134,7 @@ impl Controller {
         }
         self.power.send_if_modified(|shown| std::mem::replace(shown, power) != power);
         self.unwanted.send_if_modified(|shown| std::mem::replace(shown, unwanted) != unwanted);
+        self.restarting.send_if_modified(|shown| std::mem::replace(shown, restarting) != restarting);
         self.signals.send_if_modified(|shown| std::mem::replace(shown, signals) != signals);
         result
     }
@@ -203,6 +207,11 @@ impl Controller {
     pub(crate) async fn unwanted(&self) {
         // This value has the sender, so it does not go away.
         let _ = self.unwanted.subscribe().wait_for(|unwanted| *unwanted).await;
+    }
+
+    /// Waits until another controller is to take this one's place.
+    pub(crate) async fn restarting(&self) {
+        let _ = self.restarting.subscribe().wait_for(|restarting| *restarting).await;
     }
 
     /// Waits until the guest has a message for a remote console. One task waits: the LAN's door.

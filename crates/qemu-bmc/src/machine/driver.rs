@@ -105,7 +105,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Drives the machine until the program is told to stop, and then shuts it down; or until the controller
     /// is to restart, and then leaves it alone.
-    pub(crate) async fn run(self) -> std::io::Result<End> {
+    pub(crate) async fn run(mut self) -> std::io::Result<End> {
+        self.power_on |= interfaces::takes_over_a_start(&self.paths.run_dir);
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
         let nics = Nics::new(&self.plan, &self.paths.run_dir);

@@ -100,6 +100,12 @@ impl Nics {
         for placed in placed.into_iter().filter(may_be_there) {
             let own = attached.iter().position(|attachment| attachment.interface == placed.nic.name);
             let attachment = own.map(|index| attached.swap_remove(index));
+            if attachment.is_none() && placed.nic.mode.is_attached() {
+                warn!(
+                    "what was done to {0} is not known any more (nics.json): its addresses are not put back when the machine goes off; see to it then (tc qdisc show dev {0}, ip address show dev {0})",
+                    placed.nic.name
+                );
+            }
             let is_there = there.is_some();
             self.held.push(Held { placed, attachment, up: true, mtu: None, told: None, is_there });
         }
@@ -184,7 +190,10 @@ impl Held {
     }
 
     fn has_link(&self, links: &[Link]) -> bool {
-        let Some(attachment) = &self.attachment else { return true };
+        let Some(attachment) = &self.attachment else {
+            let nic = &self.placed.nic;
+            return !nic.mode.is_attached() || links.iter().any(|link| link.name == nic.name && link.up);
+        };
         links
             .iter()
             .any(|link| link.index == attachment.index() && link.name == attachment.interface && link.up)
