@@ -223,7 +223,7 @@ fn a_wait_is_over_when_the_machine_is_not_wanted_any_more_or_its_time_is_up() {
     machine.launch();
     node.add("eth3");
     machine.ipmitool(&["power", "on"]).ok();
-    machine.wait_log("there is no eth2 (VM_NETWORKS) after 0.1 s", SOON);
+    machine.wait_log("still missing after 0.1 s (VM_NETWORKS_WAIT): eth2 (VM_NETWORKS)", SOON);
     machine.wait_power("on", SOON);
     let nics = Qmp::connect(&machine).nics();
     assert_eq!((nics.len(), nics[0].id.as_str(), nics[0].port), (1, "nic-eth3", 1));

@@ -35,8 +35,11 @@ pub(crate) const PORTS_MAX: usize = SLOTS * 8;
 /// How many queues a NIC gets at most: more than that share no work any more.
 const QUEUES_MAX: u32 = 8;
 
-/// The network behind a NIC in user mode.
-const USER_NETWORK: &str = "10.0.2.0/24";
+/// The network behind a NIC in user mode. Each has its own, so that the guest's routes differ; the first one's is
+/// the one that QEMU's users know.
+fn user_network(number: usize) -> String {
+    format!("10.0.{}.0/24", 2 + number)
+}
 
 /// A NIC of a machine, as whoever takes the machine over has to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +84,8 @@ pub(crate) struct Nic {
 pub(crate) enum Backend {
     /// QEMU itself: a router with NAT and a DHCP server.
     User {
+        /// Which of the NICs in this mode it is, from 0.
+        number: usize,
         /// The guest's name, as DHCP tells it.
         hostname: String,
         forwards: Vec<Forward>,
@@ -111,11 +116,11 @@ impl Nic {
     pub(crate) fn netdev(&self) -> Value {
         let id = self.netdev_id();
         match &self.backend {
-            Backend::User { hostname, forwards } => {
+            Backend::User { number, hostname, forwards } => {
                 let forwards: Vec<_> =
                     forwards.iter().map(|forward| json!({ "str": forward.to_string() })).collect();
                 json!({
-                    "type": "user", "id": id, "net": USER_NETWORK, "hostname": hostname, "hostfwd": forwards,
+                    "type": "user", "id": id, "net": user_network(*number), "hostname": hostname, "hostfwd": forwards,
                 })
             }
             Backend::Tap { queues, vhost, .. } => {

@@ -110,7 +110,7 @@ pub(crate) fn missing(plan: &NicsPlan, links: &[Link]) -> Option<Missing> {
     }
 }
 
-/// As a sentence goes on after "there is no" or "waiting for".
+/// As a sentence goes on after "waits for" or "missing:".
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -154,7 +154,7 @@ impl Reader<'_> {
             };
             if let Some(other) = owners.get(&mac) {
                 self.findings.problems.push(format!(
-                    "{other} and {nic} would have the same address, {mac}: change VM_MAC_BASE or that of one of them"
+                    "{other} and {nic} would have the same address, {mac}: give one of them another (VM_MAC_<INTERFACE>, VM_MAC_BASE)"
                 ));
             }
             owners.insert(mac, nic);

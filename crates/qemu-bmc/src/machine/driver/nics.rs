@@ -23,7 +23,7 @@ use std::{
 
 pub(super) use follow::LinkChange;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::super::nic::{self, Backend, Nic, NicSet, PORTS_MAX, Placed, SPARE_PORTS};
@@ -157,6 +157,10 @@ impl Nics {
         prepared.set.ports = ports(&self.plan, self.held.len());
         prepared.set.boot_order = self.boot_order();
         prepared.placed = self.placed();
+        for Held { placed: Placed { nic, .. }, mtu, .. } in &self.held {
+            let mtu = mtu.map(|mtu| format!(", MTU {mtu}")).unwrap_or_default();
+            info!("the guest's NIC {}: {}, {}{mtu}", nic.name, nic.mode, nic.mac);
+        }
         prepared
     }
 
@@ -228,9 +232,9 @@ impl Nics {
 
     /// QEMU's own router. The first NIC that has it, has the forwards.
     fn user(&self) -> Backend {
-        let is_first = self.held.iter().all(|held| held.placed.nic.mode != Mode::User);
-        let forwards = if is_first { self.plan.forwards.clone() } else { Vec::new() };
-        Backend::User { hostname: self.hostname.clone(), forwards }
+        let number = self.held.iter().filter(|held| held.placed.nic.mode == Mode::User).count();
+        let forwards = if number == 0 { self.plan.forwards.clone() } else { Vec::new() };
+        Backend::User { number, hostname: self.hostname.clone(), forwards }
     }
 
     fn has(&self, name: &str) -> bool {

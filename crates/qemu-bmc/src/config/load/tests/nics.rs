@@ -104,7 +104,7 @@ fn an_address_is_one_nic_s() {
     assert_eq!(
         problems(&[("VM_MAC_ETH2", "52:54:00:00:00:01"), ("VM_MAC_ETH3", "52:54:00:00:00:01")]),
         [
-            "eth2 and eth3 would have the same address, 52:54:00:00:00:01: change VM_MAC_BASE or that of one of them"
+            "eth2 and eth3 would have the same address, 52:54:00:00:00:01: give one of them another (VM_MAC_<INTERFACE>, VM_MAC_BASE)"
         ]
     );
     // That of another, by its number, whether or not it is there now.
@@ -207,8 +207,9 @@ proptest::proptest! {
             Ok(plan) => {
                 let nics = &plan.machine.nics;
                 let taken = !nics.macs.by_interface.is_empty() || nics.macs.base.is_some();
-                let heard = plan.warnings.iter().any(|warning| warning.contains(&variable));
-                proptest::prop_assert!(taken || heard || text.is_empty(), "{:?}", plan.warnings);
+                let warnings = [plan.warnings, plan.machine_warnings].concat();
+                let heard = warnings.iter().any(|warning| warning.contains(&variable));
+                proptest::prop_assert!(taken || heard || text.is_empty(), "{warnings:?}");
             }
             Err(errors) => proptest::prop_assert!(errors.to_string().contains(&variable), "{errors}"),
         }

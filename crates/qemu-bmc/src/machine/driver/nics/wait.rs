@@ -31,7 +31,7 @@ impl Nics {
                 () = self.changed() => {}
                 () = sleep_until(end) => {
                     warn!(
-                        "there is no {missing} after {} s (VM_NETWORKS_WAIT): the machine starts without, and a NIC is plugged in when an interface appears",
+                        "still missing after {} s (VM_NETWORKS_WAIT): {missing}; the machine starts without, and a NIC is plugged in when an interface appears",
                         limit.as_secs_f32()
                     );
                     break;
