@@ -166,6 +166,7 @@ fn an_interface_that_was_away_is_attached_again_even_if_its_number_is_the_same()
     node.own.ip(&format!("link set eth2 netns {}", elsewhere.name()));
     wait_shown(&machine, "eth2", "link down");
     elsewhere.ip(&format!("link set eth2 netns {}", node.own.name()));
+    node.own.ip("link set eth2 up");
     wait_shown(&machine, "eth2", "link up");
     assert_eq!(number(), before);
     let filters = node.own.sh("tc filter show dev eth2 ingress");
