@@ -174,6 +174,55 @@ fn an_interface_that_was_away_is_attached_again_even_if_its_number_is_the_same()
 }
 
 #[test]
+fn an_interface_that_was_away_for_an_instant_is_attached_again() {
+    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
+    let Some(elsewhere) = Lab::here().map(|lab| lab.namespace("away")) else { return };
+    let machine = node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").start();
+    on(&machine);
+    let (here, there) = (node.own.name(), elsewhere.name());
+    for name in ["eth2", "eth3"] {
+        wait_shown(&machine, name, "link up");
+        node.own.sh(&format!(
+            "ip link set {name} netns {there}; ip -n {there} link set {name} netns {here}; ip link set {name} up"
+        ));
+    }
+    wait_for("frames pass again", SOON, || {
+        let filters = node.own.sh("tc filter show dev eth2 ingress");
+        let ports = node.own.sh("bridge link");
+        (filters.contains("Egress Redirect to device qb-eth2") && ports.contains(" eth3")).then_some(())
+    });
+    for name in ["eth2", "eth3"] {
+        wait_shown(&machine, name, "link up");
+    }
+}
+
+#[test]
+fn an_interface_with_another_name_for_a_while_is_still_attached() {
+    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
+    for (name, address) in [("eth2", "192.0.2.2/24"), ("eth3", "198.51.100.2/24")] {
+        node.own.ip(&format!("addr add {address} dev {name}"));
+    }
+    let before = node.traces();
+    let machine = node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").start();
+    let mut qmp = on(&machine);
+    for (name, other) in [("eth2", "other"), ("eth3", "eth7")] {
+        wait_shown(&machine, name, "link up");
+        node.own.ip(&format!("link set {name} down"));
+        node.own.ip(&format!("link set {name} name {other}"));
+        node.own.ip(&format!("link set {other} up"));
+        wait_shown(&machine, name, "link down");
+        node.own.ip(&format!("link set {other} name {name}"));
+        wait_shown(&machine, name, "link up");
+    }
+    assert_eq!(ids(&mut qmp), ["nic-eth2", "nic-eth3"]);
+    let log = machine.log();
+    assert!(!log.contains("somebody else") && !log.contains("attached again"), "{log}");
+    machine.ipmitool(&["power", "off"]).ok();
+    machine.wait_power("off", SOON);
+    assert_eq!(node.traces(), before);
+}
+
+#[test]
 fn a_link_that_appears_is_plugged_in() {
     let Some(node) = Node::new() else { return };
     let before = node.traces();

@@ -28,6 +28,11 @@ impl Netlink {
         self.make(name, InfoKind::Bridge, InfoData::Bridge(options), [])
     }
 
+    /// Takes a port from its bridge.
+    pub(super) fn remove_port(&self, port: u32) -> Result<(), Refusal> {
+        self.set_attribute(port, LinkAttribute::Controller(0))
+    }
+
     /// Makes an interface a port of a bridge.
     pub(super) fn add_port(&self, bridge: u32, port: u32) -> Result<(), Refusal> {
         self.set_attribute(port, LinkAttribute::Controller(bridge))?;

@@ -15,7 +15,10 @@ pub(crate) enum Error {
     /// The kernel refused a step.
     #[error("{doing}")]
     Refused { doing: String, source: Refusal },
-    /// The interface is not there, or nothing that can be attached.
+    /// The interface is not there, or not any more.
+    #[error("there is no interface {0}")]
+    Absent(String),
+    /// The interface is nothing that can be attached.
     #[error("{0}")]
     Unsuitable(String),
 }

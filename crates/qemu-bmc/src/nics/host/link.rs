@@ -17,6 +17,7 @@ use crate::netlink::{Netlink, Refusal, attributes, number};
 const HEADER_SIZE: usize = 16;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
+const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_AF_SPEC: u16 = 26;
@@ -34,6 +35,8 @@ pub(super) struct Interface {
     pub(super) max_mtu: Option<u32>,
     pub(super) is_ethernet: bool,
     pub(super) is_bridge: bool,
+    /// The bridge that it is a port of.
+    pub(super) bridge: Option<u32>,
     /// How it makes IPv6 addresses of its own; none if it has no IPv6.
     pub(super) address_generation: Option<u8>,
 }
@@ -49,12 +52,14 @@ impl Interface {
             max_mtu: None,
             is_ethernet: u16::from_ne_bytes([type_0, type_1]) == ARPHRD_ETHER,
             is_bridge: false,
+            bridge: None,
             address_generation: None,
         };
         for (kind, value) in attributes(body, HEADER_SIZE) {
             match kind {
                 IFLA_IFNAME => found.name = std::str::from_utf8(value).ok()?.trim_end_matches('\0').into(),
                 IFLA_MTU => found.mtu = number(value)?,
+                IFLA_MASTER => found.bridge = number(value),
                 // 0 is no limit.
                 IFLA_MAX_MTU => found.max_mtu = number(value).filter(|limit| *limit != 0),
                 IFLA_LINKINFO => {

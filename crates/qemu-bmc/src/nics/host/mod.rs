@@ -41,7 +41,11 @@ use self::{
 };
 pub(crate) use self::{error::Error, watch::Watch};
 use super::{Attachment, Link, Request, Tap};
-use crate::{config::Mode, netlink::Netlink, os::namespace};
+use crate::{
+    config::Mode,
+    netlink::{Netlink, Refusal},
+    os::namespace,
+};
 
 /// The network namespace in which this program runs, and what it has done there. Clones are the same.
 #[derive(Clone)]
@@ -64,14 +68,27 @@ pub(crate) struct Before {
     routes: Vec<Kept>,
 }
 
+impl Before {
+    /// Takes over how the interface was when something was done to it for the first time, if it is still that one:
+    /// how it is now is what was made of it then.
+    fn keep(&mut self, known: Self) {
+        if (&known.namespace, known.index) != (&self.namespace, self.index) {
+            return;
+        }
+        let now = std::mem::replace(self, known);
+        self.addresses.extend(now.addresses);
+        self.routes.extend(now.routes);
+    }
+}
+
 impl Attachment {
     /// The number of the interface that it is of: another one of the same name has another.
     pub(crate) fn index(&self) -> u32 {
         self.before.index
     }
 
-    /// The interface has gone. One that comes is another, to which nothing was done, even if it has the same number,
-    /// as one that was away in another network namespace has.
+    /// The interface has gone, or is not connected with its NIC any more. One that has its name is to be attached
+    /// again, even if it has the same number, as one that was away in another network namespace has.
     pub(crate) fn lose_interface(&mut self) {
         self.before.index = 0;
     }
@@ -126,9 +143,39 @@ impl Host {
     /// returned takes the place of the one that was.
     pub(crate) fn reattach(&self, attachment: &Attachment) -> Result<Attachment, Error> {
         let again = self.plan_again(attachment)?;
+        if ![0, again.index()].contains(&attachment.index()) {
+            self.part(attachment);
+        }
         self.record.put(&again)?;
-        self.connect_again(&again)?;
+        if let Err(error) = self.connect_again(&again) {
+            self.part(&again);
+            return Err(error);
+        }
         Ok(again)
+    }
+
+    /// Whether an interface is still connected with the device of its NIC: it isn't after a stay in another network
+    /// namespace, nor if somebody parted them. True where that can't be known.
+    pub(crate) fn is_connected(&self, attachment: &Attachment) -> bool {
+        self.find_connection(attachment).unwrap_or_else(|error| {
+            tracing::debug!("look how {} is connected: {error}", attachment.interface);
+            true
+        })
+    }
+
+    fn find_connection(&self, attachment: &Attachment) -> Result<bool, Refusal> {
+        let index = attachment.index();
+        let Some(tap) = self.netlink.interface(&attachment.tap)? else { return Ok(true) };
+        match (attachment.mode, &attachment.bridge) {
+            (Mode::Redirect, _) => Ok(self.netlink.is_redirected(index, tap.index)?
+                && self.netlink.is_redirected(tap.index, index)?),
+            (Mode::Bridge, Some(bridge)) => {
+                let bridge = self.netlink.interface(bridge)?.map(|bridge| bridge.index);
+                let port = self.netlink.interface_at(index)?;
+                Ok(bridge.is_some() && tap.bridge == bridge && port.is_some_and(|port| port.bridge == bridge))
+            }
+            _ => Ok(true),
+        }
     }
 
     /// Gives the host's end of a NIC the MTU that its interface has got. Returns what it has then, which the kernel
@@ -158,7 +205,7 @@ impl Host {
             bridge,
             queues: request.queues.max(1),
             virtio: request.virtio,
-            before: self.look_at(&request.interface, request.mode)?,
+            before: self.look_at(&request.interface, request.mode, None)?,
         })
     }
 
@@ -169,11 +216,16 @@ impl Host {
                 attachment.interface
             )));
         }
-        let before = self.look_at(&attachment.interface, attachment.mode)?;
+        let tap = self.interface(&attachment.tap)?.index;
+        let mut before = self.look_at(&attachment.interface, attachment.mode, Some(tap))?;
+        let known = self.record.load().into_iter().find(|known| known.interface == attachment.interface);
+        if let Some(known) = known {
+            before.keep(known.before);
+        }
         Ok(Attachment { before, ..attachment.clone() })
     }
 
-    fn look_at(&self, name: &str, mode: Mode) -> Result<Before, Error> {
+    fn look_at(&self, name: &str, mode: Mode, tap: Option<u32>) -> Result<Before, Error> {
         let looking = || failed(format!("look at {name}"), None);
         let interface = self.interface(name)?;
         if !interface.is_ethernet || interface.is(LinkFlags::Loopback) {
@@ -183,7 +235,7 @@ impl Host {
             return Err(Error::Unsuitable(format!("{name} is not attached in this mode")));
         }
         if mode == Mode::Redirect
-            && self.netlink.ingress(interface.index).map_err(looking())? == Ingress::SomebodyElses
+            && self.netlink.ingress(interface.index, tap).map_err(looking())? == Ingress::SomebodyElses
         {
             return Err(Error::Unsuitable(format!(
                 "somebody else filters what comes in at {name}: remove that (tc qdisc delete dev {name} ingress), or attach {name} in another mode (VM_NETWORK_MODE={name}=bridge)"
@@ -201,7 +253,7 @@ impl Host {
 
     fn interface(&self, name: &str) -> Result<Interface, Error> {
         let found = self.netlink.interface(name).map_err(failed(format!("look for {name}"), None))?;
-        found.ok_or_else(|| Error::Unsuitable(format!("there is no interface {name}")))
+        found.ok_or_else(|| Error::Absent(name.to_owned()))
     }
 
     /// Opens vhost-net for each queue, where that can be: without it QEMU does the work itself.

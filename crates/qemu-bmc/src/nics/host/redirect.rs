@@ -44,14 +44,15 @@ const TARGET: usize = 24;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ingress {
     Free,
-    /// They are redirected to a device that has gone, by a controller of which nothing else is left either.
-    LeftBehind,
+    /// They are redirected to this NIC's own device, or to one that has gone, by a controller of which nothing else
+    /// is left either.
+    Ours,
     SomebodyElses,
 }
 
 impl Netlink {
-    /// What is already done to the frames that come in here.
-    pub(super) fn ingress(&self, index: u32) -> Result<Ingress, Refusal> {
+    /// What is already done to the frames that come in here. The device is that of the NIC, if it has one yet.
+    pub(super) fn ingress(&self, index: u32, device: Option<u32>) -> Result<Ingress, Refusal> {
         let qdiscs = self.list(&RouteNetlinkMessage::GetQueueDiscipline(message(index, TcHandle::UNSPEC)))?;
         let is_ingress = |body: &Vec<u8>| {
             field(body, 4) == Some(index) && field(body, 12) == Some(TcHandle::INGRESS.into())
@@ -62,8 +63,16 @@ impl Netlink {
         let filters = self.list(&RouteNetlinkMessage::GetTrafficFilter(message(index, HANDLE)))?;
         let is_ours = filters.iter().all(|body| field(body, 16) == Some(INFO));
         let mut targets = filters.iter().filter_map(|body| target(body)).peekable();
-        let is_left = is_ours && targets.peek().is_some() && targets.all(|target| target == 0);
-        Ok(if is_left { Ingress::LeftBehind } else { Ingress::SomebodyElses })
+        let is_ours = is_ours
+            && targets.peek().is_some()
+            && targets.all(|target| target == 0 || Some(target) == device);
+        Ok(if is_ours { Ingress::Ours } else { Ingress::SomebodyElses })
+    }
+
+    /// Whether a filter of ours sends what comes in at one interface out at the other.
+    pub(super) fn is_redirected(&self, from: u32, to: u32) -> Result<bool, Refusal> {
+        let filters = self.list(&RouteNetlinkMessage::GetTrafficFilter(message(from, HANDLE)))?;
+        Ok(filters.iter().any(|body| field(body, 16) == Some(INFO) && target(body) == Some(to)))
     }
 
     /// Sends whatever comes in at one interface out at the other.

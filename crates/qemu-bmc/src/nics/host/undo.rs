@@ -26,6 +26,21 @@ impl Host {
         }
     }
 
+    /// Parts an interface from its NIC, whose device stays.
+    pub(super) fn part(&self, attachment: &Attachment) {
+        let (name, before) = (&attachment.interface, &attachment.before);
+        match self.netlink.interface_at(before.index) {
+            Ok(Some(found)) => {
+                if attachment.mode == Mode::Bridge && found.bridge.is_some() {
+                    tell(self.netlink.remove_port(before.index), || format!("part {name} from its bridge"));
+                }
+                self.restore(attachment.mode, name, before);
+            }
+            Ok(None) => {}
+            Err(error) => warn!("look at {name}: {error}"),
+        }
+    }
+
     fn restore(&self, mode: Mode, name: &str, before: &Before) {
         let index = before.index;
         if mode == Mode::Redirect {

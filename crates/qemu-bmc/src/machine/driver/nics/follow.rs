@@ -4,7 +4,7 @@
 //! |---|---|
 //! | loses its carrier, or is set down | loses its link |
 //! | has both again | has its link again |
-//! | is removed | stays, and loses its link |
+//! | is removed, or gets another name | stays, and loses its link |
 //! | is there again | is attached to it again, and has its link again |
 //! | gets another MTU | the host's end gets it too; the guest learns of it at the next power on |
 //! | is there for the first time | is plugged in |
@@ -30,8 +30,8 @@ use super::{
 use crate::{
     chain,
     nics::{
-        Link,
-        host::{Host, Watch},
+        Attachment, Link,
+        host::{Error, Host, Watch},
     },
 };
 
@@ -127,10 +127,15 @@ impl Nics {
             }
             return Vec::new();
         };
+        let cut_off = self.cut_off().await;
         let mut changes = Vec::new();
         for held in &mut self.held {
             let link = links.iter().find(|link| link.name == held.placed.nic.name);
-            if let (None, Some(attachment)) = (link, &mut held.attachment) {
+            // One that has another name for a while is still the same.
+            if let Some(attachment) = &mut held.attachment
+                && (cut_off.contains(&attachment.index())
+                    || links.iter().all(|link| link.index != attachment.index()))
+            {
                 attachment.lose_interface();
             }
             if let Some((link, step)) = link.and_then(|link| Some((link, held.step(link)?)))
@@ -163,6 +168,24 @@ impl Nics {
         if let Some((doing, error)) = silence {
             self.was_silent(&doing, &error);
         }
+    }
+
+    /// The numbers of the interfaces that are not connected with their NICs any more. They may have been away so
+    /// shortly that nobody saw it.
+    async fn cut_off(&self) -> Vec<u32> {
+        let attached = self.held.iter().filter_map(|held| held.attachment.clone());
+        let mut attached: Vec<_> = attached.filter(|attachment| attachment.index() != 0).collect();
+        let found = blocking(self.host.as_ref(), move |host| {
+            attached.retain(|attachment| !host.is_connected(attachment));
+            attached
+        });
+        found.await.unwrap_or_default().iter().map(Attachment::index).collect()
+    }
+
+    /// Whether an interface is attached already, under whatever name.
+    pub(super) fn is_held(&self, link: &Link) -> bool {
+        let mut attached = self.held.iter().filter_map(|held| held.attachment.as_ref());
+        attached.any(|attachment| attachment.index() == link.index)
     }
 }
 
@@ -223,6 +246,12 @@ impl Held {
                 })
             }
         };
+        // It went in between: that is another change, after which all is looked at again.
+        if let Some(Err(Error::Absent(absent))) = &outcome
+            && absent == name
+        {
+            return true;
+        }
         if let Some(Err(error)) = &outcome {
             warn!("{}", chain(error));
         }

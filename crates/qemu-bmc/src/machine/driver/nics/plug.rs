@@ -44,7 +44,9 @@ impl Nics {
         let end = Instant::now() + ANSWER_LIMIT;
         for link in self.links().await.unwrap_or_default() {
             let nic = selection::appeared(&self.plan, node, &link, &self.chosen());
-            let Some(nic) = nic.filter(|_| !self.given_up.contains(&link)) else { continue };
+            let Some(nic) = nic.filter(|_| !self.given_up.contains(&link) && !self.is_held(&link)) else {
+                continue;
+            };
             if Instant::now() >= end {
                 self.go_on_after(Duration::ZERO);
                 break;

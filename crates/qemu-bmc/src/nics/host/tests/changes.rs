@@ -5,7 +5,7 @@ use std::slice;
 use super::{
     Bench, ETH, Mode, PEER, ip, make_wire,
     namespace::in_namespace,
-    quiet, wait_for_bridge,
+    quiet, run, wait_for_bridge,
     wire::{self, Raw, TapEnd},
 };
 
@@ -39,6 +39,56 @@ fn an_interface_that_comes_back_is_connected_with_the_same_device() {
             bench.host.detach(&second);
             assert!(ip("addr show dev eth2").contains("192.0.2.2/24"));
             assert!(!ip("link show").contains("qb"), "{}", ip("link show"));
+        });
+    }
+}
+
+#[test]
+fn how_an_interface_was_at_first_is_remembered_when_it_is_attached_again() {
+    for (mode, parting) in
+        [(Mode::Redirect, "tc qdisc delete dev eth2 ingress"), (Mode::Bridge, "ip link set eth2 nomaster")]
+    {
+        in_namespace(move || {
+            let bench = Bench::new();
+            ip(&format!("link set {ETH} up"));
+            ip(&format!("addr add 192.0.2.2/24 dev {ETH}"));
+            let (first, tap) = bench.attach(mode);
+            let guest = TapEnd(tap);
+            assert!(bench.host.is_connected(&first));
+            let (program, arguments) = parting.split_once(' ').unwrap();
+            run(program, arguments);
+            assert!(!bench.host.is_connected(&first), "{mode:?}");
+            let mut lost = first.clone();
+            lost.lose_interface();
+            let second = bench.host.reattach(&lost).unwrap();
+            assert_eq!(second, first);
+            wait_for_bridge(mode);
+            passes(&Raw::open(PEER), &guest, 200);
+            bench.host.detach(&second);
+            let shown = ip("-d addr show dev eth2");
+            assert!(shown.contains("192.0.2.2/24") && shown.contains("promiscuity 0"), "{shown}");
+        });
+    }
+}
+
+#[test]
+fn another_interface_of_that_name_takes_the_place_of_the_one_that_was_renamed() {
+    for mode in [Mode::Redirect, Mode::Bridge] {
+        in_namespace(move || {
+            let bench = Bench::new();
+            ip(&format!("addr add 192.0.2.2/24 dev {ETH}"));
+            let (first, tap) = bench.attach(mode);
+            ip(&format!("link set {ETH} down"));
+            ip(&format!("link set {ETH} name other"));
+            ip(&format!("link set {PEER} name others"));
+            make_wire();
+            let second = bench.host.reattach(&first).unwrap();
+            wait_for_bridge(mode);
+            passes(&Raw::open(PEER), &TapEnd(tap), 200);
+            let shown = ip("-d addr show dev other");
+            assert!(shown.contains("192.0.2.2/24") && shown.contains("promiscuity 0"), "{shown}");
+            assert!(!run("tc", "qdisc show dev other").contains("ingress"));
+            bench.host.detach(&second);
         });
     }
 }
