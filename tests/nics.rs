@@ -352,6 +352,10 @@ fn without_net_admin_an_interface_is_replaced_by_nat_and_the_log_says_what_to_gi
     assert_eq!(ids(&mut on(&machine)), ["nic-eth2", "nic-eth3"]);
     machine.wait_log("--cap-add NET_ADMIN --device /dev/net/tun", SOON);
     machine.wait_log("eth2 is behind NAT instead (VM_NETWORK_FALLBACK=user)", SOON);
+    // What was never done is not undone, and nobody is told that it failed.
+    let warnings =
+        machine.log().lines().filter(|line| line.contains("WARN") && line.contains("eth2")).count();
+    assert_eq!(warnings, 1, "{}", machine.log());
     assert!(shown(&machine, "eth2").unwrap().contains("user"));
     assert_eq!(node.traces(), before);
     drop(machine);
