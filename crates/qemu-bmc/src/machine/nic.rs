@@ -32,6 +32,15 @@ const SLOTS: usize = 8;
 /// How many ports there is room for.
 pub(crate) const PORTS_MAX: usize = SLOTS * 8;
 
+/// How many NICs of a model that has I/O ports there is room for: a root port hands them out 4 KiB at a time, of
+/// 64 KiB in all, and SeaBIOS stops without a word when they are used up.
+const WITH_IO_PORTS_MAX: usize = 12;
+
+/// How many NICs of this model there is room for.
+pub(crate) fn room(model: &str) -> usize {
+    if is_virtio(model) && !model.ends_with("-transitional") { PORTS_MAX } else { WITH_IO_PORTS_MAX }
+}
+
 /// How many queues a NIC gets at most: more than that share no work any more.
 const QUEUES_MAX: u32 = 8;
 

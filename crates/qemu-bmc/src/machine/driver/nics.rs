@@ -166,8 +166,9 @@ impl Nics {
 
     async fn add(&mut self, mut nic: selection::Nic, links: &[Link], prepared: &mut Prepared) {
         let port = place(&self.plan, &nic.name, &self.held);
-        if port >= PORTS_MAX {
-            warn!("the guest does without {}: it has room for {PORTS_MAX} NICs", nic.name);
+        let room = nic::room(&self.plan.model);
+        if port >= PORTS_MAX || self.held.len() >= room {
+            warn!("the guest does without {}: it has room for {room} NICs of {}", nic.name, self.plan.model);
             return;
         }
         let Some((attachment, tap)) = self.attach(&mut nic).await else { return };

@@ -22,6 +22,7 @@ const ROUTE_HEADER_SIZE: usize = 12;
 const ROUTE_FLAGS: std::ops::Range<usize> = 8..12;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_MULTIPATH: u16 = 9;
 const RTA_VIA: u16 = 18;
 const RTNH_F_ONLINK: u32 = 4;
 /// Routes that the kernel makes of a redirect, of an address and of a router's advertisement, and makes again.
@@ -69,8 +70,8 @@ impl Netlink {
         let all = self.list(&RouteNetlinkMessage::GetRoute(RouteMessage::default()))?;
         let mut routes: Vec<_> =
             all.into_iter().filter(|body| is_somebodys_route(body, index)).map(without_state).collect();
-        routes
-            .sort_by_key(|route| attribute(&route.0, RTA_GATEWAY).or(attribute(&route.0, RTA_VIA)).is_some());
+        let by_others = [RTA_GATEWAY, RTA_VIA, RTA_MULTIPATH];
+        routes.sort_by_key(|route| by_others.iter().any(|kind| attribute(&route.0, *kind).is_some()));
         Ok(routes)
     }
 
@@ -101,8 +102,20 @@ impl Netlink {
 fn is_somebodys_route(body: &[u8], index: u32) -> bool {
     let &[family, _, _, _, _, protocol, ..] = body else { return false };
     let is_ip = [AddressFamily::Inet, AddressFamily::Inet6].map(u8::from).contains(&family);
-    let is_by_it = attribute(body, RTA_OIF).and_then(number) == Some(index);
+    let is_by_it = attribute(body, RTA_OIF).and_then(number) == Some(index)
+        || ways(body).any(|interface| interface == index);
     is_ip && is_by_it && !MADE_BY_ITSELF.contains(&protocol)
+}
+
+/// The interfaces of a route that has several ways. Each way begins with its length, its flags and its interface.
+fn ways(body: &[u8]) -> impl Iterator<Item = u32> {
+    let mut rest = attribute(body, RTA_MULTIPATH).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let interface = rest.get(4..).and_then(number)?;
+        rest = rest.get(length.max(8).next_multiple_of(4)..).unwrap_or_default();
+        Some(interface)
+    })
 }
 
 fn attribute(body: &[u8], wanted: u16) -> Option<&[u8]> {

@@ -40,6 +40,9 @@ fn furnish() {
     ] {
         ip(&format!("route add {route} dev {ETH}"));
     }
+    ip(&format!(
+        "route add 100.64.3.0/24 nexthop via 192.0.2.7 dev {ETH} nexthop via 192.0.2.8 dev {ETH} weight 3"
+    ));
     wait_for("every address is ready for use", || {
         !everything()["addresses"].to_string().contains("tentative")
     });
