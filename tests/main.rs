@@ -39,6 +39,7 @@ mod ipmitool;
 mod lan_config;
 mod local;
 mod nic_addresses;
+mod nic_faults;
 mod nics;
 mod pef;
 mod pyghmi;

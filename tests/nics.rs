@@ -1,20 +1,15 @@
 //! The guest's NICs as QEMU has them: no guest boots for that.
 
-use std::{collections::BTreeSet, fs, thread, time::Duration};
+use std::fs;
 
 use crate::support::{
-    BOOT, Machine, SOON, Setup,
-    lab::{Lab, Namespace},
+    BOOT, SOON, Setup,
+    lab::Lab,
+    nics::{Node, ids, on, shown, virtio_link, wait_shown},
     qemu::Qmp,
-    run, signal, wait_for,
+    wait_for,
 };
 use serde_json::json;
-
-fn on(machine: &Machine) -> Qmp {
-    machine.ipmitool(&["power", "on"]).ok();
-    machine.wait_power("on", SOON);
-    Qmp::connect(machine)
-}
 
 #[test]
 fn a_machine_without_interfaces_has_a_nic_behind_nat() {
@@ -49,58 +44,6 @@ fn qemu_has_no_privilege_but_to_open_files() {
         assert_eq!(set(name) & !DAC_OVERRIDE, 0, "{status}");
     }
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-}
-
-/// A node's namespace with eth0 for its BMC, and a lab with the other ends of its links.
-struct Node {
-    own: Namespace,
-    lab: Namespace,
-}
-
-impl Node {
-    fn new() -> Option<Self> {
-        let lab = Lab::here()?;
-        Some(Self { own: lab.namespace("node"), lab: lab.namespace("lab") })
-    }
-
-    /// With these links; at the lab's end they have the same names.
-    fn with(links: &[&str]) -> Option<Self> {
-        let node = Self::new()?;
-        links.iter().for_each(|link| node.add(link));
-        Some(node)
-    }
-
-    fn add(&self, link: &str) {
-        self.own.cable(link, &self.lab, link);
-    }
-
-    /// A machine in here that has every ethN.
-    fn setup(&self) -> Setup {
-        Setup::new().in_namespace(&self.own).with("VM_NETWORKS", "")
-    }
-
-    /// Everything that could be left behind.
-    fn traces(&self) -> String {
-        ["ip -d addr", "ip route", "tc qdisc", "bridge link"].map(|line| self.own.sh(line)).concat()
-    }
-}
-
-fn ids(qmp: &mut Qmp) -> Vec<String> {
-    qmp.nics().into_iter().map(|nic| nic.id).collect()
-}
-
-/// What `status` says of a NIC: how it is attached, and its link.
-fn shown(machine: &Machine, nic: &str) -> Option<String> {
-    let status = machine.local(&["status"]).ok();
-    let line = status.lines().find(|line| line.starts_with("NIC:") && line.contains(&format!(" {nic} ")))?;
-    Some(line.to_owned())
-}
-
-#[track_caller]
-fn wait_shown(machine: &Machine, nic: &str, text: &str) {
-    wait_for(&format!("{nic} is shown as {text}"), SOON, || {
-        shown(machine, nic).filter(|line| line.contains(text))
-    });
 }
 
 #[test]
@@ -284,67 +227,6 @@ fn a_wait_is_over_when_the_machine_is_not_wanted_any_more_or_its_time_is_up() {
 }
 
 #[test]
-fn a_controller_that_restarts_while_the_machine_waits_goes_on_waiting() {
-    let Some(node) = Node::new() else { return };
-    let machine = node.setup().with("VM_NETWORKS", "eth2").with("VM_NETWORKS_WAIT", "3600").start();
-    machine.ipmitool(&["power", "on"]).ok();
-    machine.wait_log("waits for eth2", SOON);
-    machine.ipmitool(&["mc", "reset", "cold"]);
-    wait_for("the next controller waits", SOON, || {
-        (machine.log().matches("waits for eth2").count() == 2).then_some(())
-    });
-    machine.ipmitool(&["mc", "info"]).ok();
-    node.add("eth2");
-    machine.wait_power("on", SOON);
-    assert_eq!(ids(&mut Qmp::connect(&machine)), ["nic-eth2"]);
-}
-
-#[test]
-fn a_link_is_followed_even_if_nobody_knows_any_more_what_was_done_to_it() {
-    let Some(node) = Node::with(&["eth2"]) else { return };
-    let mut machine = node.setup().start();
-    on(&machine);
-    signal(machine.pid(), "KILL");
-    machine.wait_end(SOON);
-    fs::write(machine.folder().join("run/nics.json"), "damaged").unwrap();
-    node.lab.ip("link set eth2 down");
-    machine.launch();
-    machine.wait_log("what was done to eth2 is not known any more", SOON);
-    wait_shown(&machine, "eth2", "link down");
-    node.lab.ip("link set eth2 up");
-    wait_shown(&machine, "eth2", "link up");
-}
-
-#[test]
-fn a_controller_that_was_killed_finds_its_nics_again() {
-    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
-    let before = node.traces();
-    let mut machine = node.setup().start();
-    on(&machine);
-    signal(machine.pid(), "KILL");
-    machine.wait_end(SOON);
-    node.lab.ip("link set eth2 down");
-    node.add("eth4");
-    machine.launch();
-    wait_shown(&machine, "eth2", "link down");
-    wait_shown(&machine, "eth3", "link up");
-    wait_shown(&machine, "eth4", "link up");
-    assert_eq!(ids(&mut Qmp::connect(&machine)), ["nic-eth2", "nic-eth3", "nic-eth4"]);
-    node.lab.ip("link set eth2 up");
-    wait_shown(&machine, "eth2", "link up");
-
-    // Both are killed: the next one undoes what it finds.
-    let qemu = machine.qemu_pid().unwrap();
-    signal(machine.pid(), "KILL");
-    machine.wait_end(SOON);
-    signal(qemu, "KILL");
-    machine.launch();
-    node.own.ip("link del eth4");
-    wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
-    assert_eq!(machine.power(), "off");
-}
-
-#[test]
 fn without_net_admin_an_interface_is_replaced_by_nat_and_the_log_says_what_to_give() {
     let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
     let before = node.traces();
@@ -420,22 +302,6 @@ fn the_guest_has_the_mtu_of_the_interface_and_a_queue_for_each_processor() {
     wait_for("the other end has it too", SOON, || (mtu("qb-eth2") == "4000").then_some(()));
 }
 
-/// Bit 0 of virtio's status register, as a driver reads it: whether there is a link (virtio 1.2 §5.1.4).
-fn virtio_link(qmp: &mut Qmp) -> Option<bool> {
-    const DEVICE_CONFIGURATION: u64 = 0x2000;
-    const STATUS: u64 = 6;
-
-    let buses = qmp.execute("query-pci", json!({}));
-    let bridges = buses[0]["devices"].as_array()?;
-    let behind = bridges.iter().filter_map(|bridge| bridge["pci_bridge"]["devices"].as_array()).flatten();
-    let nic = behind.into_iter().find(|device| device["qdev_id"] == "nic-eth2")?;
-    let memory = nic["regions"].as_array()?.iter().find(|region| region["bar"] == 4)?;
-    let address = memory["address"].as_u64().filter(|address| *address != u64::MAX && *address != 0)?;
-    let said = qmp.human(&format!("xp /1hx {:#x}", address + DEVICE_CONFIGURATION + STATUS));
-    let status = u16::from_str_radix(said.trim().rsplit("0x").next()?, 16).ok()?;
-    (status != 0xffff).then_some(status & 1 != 0)
-}
-
 #[test]
 fn the_guest_sees_the_link() {
     let Some(node) = Node::with(&["eth2"]) else { return };
@@ -474,144 +340,4 @@ fn there_is_room_for_eight_more_and_the_next_comes_at_the_next_start() {
     wait_shown(&machine, "eth11", "link up");
     let ports: Vec<_> = Qmp::connect(&machine).nics().into_iter().map(|nic| nic.port).collect();
     assert_eq!(ports, (0..10).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_qemu_that_was_stopped_learns_what_became_of_a_link_meanwhile() {
-    let Some(node) = Node::with(&["eth2"]) else { return };
-    let machine = node.setup().start();
-    let mut qmp = on(&machine);
-    let mut wait = |up: bool| {
-        wait_for(&format!("the link is {up}"), BOOT, || (virtio_link(&mut qmp)? == up).then_some(()));
-    };
-    wait(true);
-    let qemu = machine.qemu_pid().unwrap();
-    signal(qemu, "STOP");
-    node.lab.ip("link set eth2 down");
-    machine.wait_log("set the link of eth2: set_link: no answer", SOON);
-    wait_shown(&machine, "eth2", "link down");
-    node.lab.ip("link set eth2 up");
-    wait_shown(&machine, "eth2", "link up");
-    signal(qemu, "CONT");
-    // Commands are carried out in their order: this one after all about the link.
-    machine.ipmitool(&["power", "reset"]).ok();
-    machine.wait_log("the machine was reset", SOON);
-    wait(true);
-}
-
-#[test]
-fn a_qemu_that_is_stopped_is_switched_off_at_once_however_many_links_change() {
-    let names: Vec<String> = (2..=17).map(|number| format!("eth{number}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let Some(node) = Node::with(&names) else { return };
-    let machine = node.setup().start();
-    on(&machine);
-    signal(machine.qemu_pid().unwrap(), "STOP");
-    for name in names {
-        node.lab.ip(&format!("link set {name} down"));
-    }
-    machine.wait_log("set the link of", SOON);
-    machine.ipmitool(&["power", "off"]).ok();
-    // Half of what it took if each link were waited for.
-    machine.wait_power("off", SOON + Duration::from_secs(5));
-}
-
-#[test]
-fn a_link_that_appears_while_qemu_is_stopped_is_plugged_in_when_it_answers() {
-    let Some(node) = Node::new() else { return };
-    let machine = node.setup().start();
-    let mut qmp = on(&machine);
-    let qemu = machine.qemu_pid().unwrap();
-    signal(qemu, "STOP");
-    node.add("eth2");
-    machine.wait_log("plug in the NIC of eth2: qom-list: no answer", SOON);
-    signal(qemu, "CONT");
-    wait_shown(&machine, "eth2", "link up");
-    assert_eq!(ids(&mut qmp), ["nic-user", "nic-eth2"]);
-    assert!(!machine.log().contains("no port left"), "{}", machine.log());
-}
-
-#[test]
-fn a_backend_that_was_left_behind_is_in_nobodys_way() {
-    let Some(node) = Node::new() else { return };
-    let machine = node.setup().start();
-    let mut qmp = on(&machine);
-    qmp.execute("netdev_add", json!({ "type": "user", "id": "net-eth2" }));
-    node.add("eth2");
-    wait_shown(&machine, "eth2", "link up");
-    assert_eq!(ids(&mut qmp), ["nic-user", "nic-eth2"]);
-}
-
-#[test]
-fn a_hundred_starts_leave_nothing_behind() {
-    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
-    let before = node.traces();
-    let machine =
-        node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").with("VM_MGMT", "user").start();
-    let held = || fs::read_dir(format!("/proc/{}/fd", machine.pid())).unwrap().count();
-    let mut first = None;
-    for _ in 0..100 {
-        machine.local(&["power", "on"]).ok();
-        machine.wait_power("on", SOON);
-        machine.local(&["power", "off"]).ok();
-        machine.wait_power("off", SOON);
-        wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
-        first.get_or_insert_with(held);
-    }
-    assert_eq!(Some(held()), first);
-    let left: Vec<_> = fs::read_dir(machine.folder().join("run")).unwrap().collect();
-    assert!(left.len() < 20, "{left:?}");
-}
-
-#[test]
-fn a_controller_that_is_killed_at_any_moment_of_a_start_leaves_interfaces_as_they_were() {
-    let Some(node) = Node::with(&["eth2", "eth3"]) else { return };
-    let before = node.traces();
-    let mut machine = node.setup().with("VM_NETWORK_MODE", "redirect,eth3=bridge").start();
-    for delay in [0, 5, 10, 20, 30, 45, 60, 80, 100, 130, 170, 220, 300] {
-        machine.local(&["power", "on"]).ok();
-        // Not to wait for something: this is when it dies.
-        thread::sleep(Duration::from_millis(delay));
-        signal(machine.pid(), "KILL");
-        machine.wait_end(SOON);
-        machine.launch();
-        wait_for("the machine is on, or nothing of it is left", SOON, || {
-            let is_settled = machine.power() == "on" || node.traces() == before;
-            is_settled.then_some(())
-        });
-        machine.local(&["power", "off"]).ok();
-        machine.wait_power("off", SOON);
-        wait_for("all is as it was", SOON, || (node.traces() == before).then_some(()));
-    }
-}
-
-#[test]
-fn the_nics_of_ten_nodes_have_addresses_of_their_own_that_stay() {
-    let Some(lab) = Lab::here() else { return };
-    // One does for all, as nothing is attached here.
-    let namespace = lab.namespace("nodes");
-    for number in 2..=5 {
-        namespace.ip(&format!("link add eth{number} type veth peer name peer{number}"));
-    }
-    let addresses = |setup: &Setup| -> Vec<String> {
-        let said = run(&mut setup.command(&["check"]), SOON).ok();
-        let words = said.split(|c: char| !(c.is_ascii_hexdigit() || c == ':'));
-        let all: BTreeSet<_> = words.filter(|word| word.len() == 17).map(str::to_owned).collect();
-        all.into_iter().collect()
-    };
-    let mut everybodys = BTreeSet::new();
-    for node in 1..=10 {
-        let setup = Setup::new().with("VM_NAME", format!("node{node}")).with("VM_MGMT", "user");
-        let setup = setup.with("VM_NETWORKS", "").in_namespace(&namespace);
-        let own = addresses(&setup);
-        assert_eq!(own.len(), 5, "{own:?}");
-        assert!(own.iter().all(|mac| mac.starts_with("52:54:00:")), "{own:?}");
-        // Another start, and then without some of the others.
-        assert_eq!(addresses(&setup), own);
-        let setup = setup.with("VM_NETWORKS", "eth4").with("VM_MGMT", "none");
-        let [left] = &addresses(&setup)[..] else { panic!("eth4 alone has another address") };
-        assert!(own.contains(left), "{left} is none of {own:?}");
-        everybodys.extend(own);
-    }
-    assert_eq!(everybodys.len(), 50, "{everybodys:?}");
 }
