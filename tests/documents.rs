@@ -98,11 +98,9 @@ const NAMES_SETTINGS: [&str; 8] = [
 
 #[test]
 fn settings_exist() {
-    let readme = read("README.md");
-    let (_, table) = readme.split_once("<!-- settings -->").unwrap();
-    let (table, _) = table.split_once("<!-- /settings -->").unwrap();
+    let page = read("docs/settings.md");
     let settings: Vec<&str> =
-        table.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+        page.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
     let exists = |name: &str| settings.contains(&name) || name.starts_with("VM_MAC_");
 
     let mut seen = 0;

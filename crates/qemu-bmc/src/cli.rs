@@ -14,7 +14,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{
     config::{self, ThisHost},
-    machine::{argv, disk, firmware, preview},
+    machine::{argv, parts::Parts, preview},
     nics::host::Host,
     serve::{
         control::{LogEntry, NicLine, PowerName, Request, Response, SelAction},
@@ -55,9 +55,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
     for warning in plan.machine_warnings.iter().chain(&plan.warnings) {
         writeln!(out, "warning: {warning}")?;
     }
-    let inspect = |path: &Option<std::path::PathBuf>| path.as_deref().map(disk::inspect).transpose();
-    let (disk, cdrom) = (inspect(&plan.machine.disk)?, inspect(&plan.machine.cdrom)?);
-    let kvm = plan.machine.kvm && Path::new("/dev/kvm").exists();
+    let parts = Parts::look(&plan.machine, &plan.paths).map_err(|error| anyhow::anyhow!(error))?;
+    let kvm = plan.machine.hardware.kvm && Path::new("/dev/kvm").exists();
     let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
     let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();
     let node = uuid::Uuid::from_bytes(identity.uuid);
@@ -65,18 +64,26 @@ pub(crate) fn check() -> anyhow::Result<()> {
         plan: &plan.machine,
         identity: &identity,
         accelerator: if kvm { argv::Accelerator::Kvm } else { argv::Accelerator::Tcg },
-        disk: disk.as_ref(),
-        cdrom: cdrom.as_ref(),
-        firmware: &firmware::locate(plan.machine.firmware, &plan.paths.state_dir)?,
+        parts: &parts,
         sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
         nics: &preview(&plan.machine, node, &links),
         order: &crate::machine::usual_order(&plan.machine.boot),
         setup: false,
     });
-    writeln!(out, "\nQEMU would be started as:\n{}", argv::shell(&plan.machine.qemu_binary, &arguments))?;
+    writeln!(
+        out,
+        "\nQEMU would be started as:\n{}",
+        argv::shell(&plan.machine.hardware.qemu_binary, &arguments)
+    )?;
     if kvm {
         writeln!(out, "KVM is tried before it is used: if it does not work here, with -accel tcg -cpu max.")?;
     }
+    Ok(())
+}
+
+/// `qemu-bmc settings`.
+pub(crate) fn settings() -> anyhow::Result<()> {
+    write!(io::stdout(), "{}", config::reference())?;
     Ok(())
 }
 

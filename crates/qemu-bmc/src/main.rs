@@ -52,6 +52,8 @@ enum Command {
     Init(init::Arguments),
     /// Say what the configuration means and which QEMU command line it makes; start nothing
     Check,
+    /// Print every setting, as a page of Markdown
+    Settings,
     /// Exit with 0 if the controller answers, whether the machine is on or off
     Healthcheck,
     /// Say how the machine and its controller are
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve_command::main(arguments),
         Command::Init(arguments) => return init::main(arguments),
         Command::Check => cli::check(),
+        Command::Settings => cli::settings(),
         Command::Healthcheck => cli::healthcheck(),
         Command::Status => cli::status(),
         Command::Power { request } => cli::power(request),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     plan::Plan,
     said::Origin,
-    settings::{ROWS, Row},
+    settings::{Row, rows},
 };
 
 /// A setting as it is: its text, unless that is a secret, and where it comes from.
@@ -21,9 +21,8 @@ pub(super) struct Effective {
 impl Plan {
     /// Every setting with its value and its origin, and the users. Contains no secret.
     pub(crate) fn describe(&self) -> String {
-        let shown: Vec<_> = ROWS
-            .iter()
-            .flat_map(|row| self.settings.iter().filter(|effective| std::ptr::eq(effective.row, *row)))
+        let shown: Vec<_> = rows()
+            .flat_map(|row| self.settings.iter().filter(|effective| std::ptr::eq(effective.row, row)))
             .map(|effective| {
                 let text = if effective.text.is_empty() { "-" } else { &effective.text };
                 (effective.name.as_str(), text, effective.origin.to_string())

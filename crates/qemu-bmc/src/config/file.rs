@@ -45,7 +45,7 @@ impl File {
         match text.parse::<Table>() {
             Ok(mut table) => {
                 file.read_users(table.remove(USERS));
-                file.settings = read_rows(table, "", settings::ROWS, &mut file.problems);
+                file.settings = read_rows(table, "", settings::rows(), &mut file.problems);
             }
             // The error's Display quotes the line, and with it a password.
             Err(error) => file.problems.push(format!("{}{}", line(text, error.span()), error.message())),
@@ -68,7 +68,7 @@ impl File {
                 continue;
             };
             let mut problems = Vec::new();
-            self.users.push(read_rows(table, "user.", user::ROWS, &mut problems));
+            self.users.push(read_rows(table, "user.", user::ROWS.iter().copied(), &mut problems));
             self.problems
                 .extend(problems.into_iter().map(|problem| format!("{USERS} {}: {problem}", index + 1)));
         }
@@ -85,10 +85,10 @@ fn line(text: &str, span: Option<Range<usize>>) -> String {
 fn read_rows(
     table: Table,
     prefix: &str,
-    rows: &'static [&'static Row],
+    rows: impl Iterator<Item = &'static Row> + Clone,
     problems: &mut Vec<String>,
 ) -> Vec<Item> {
-    let keys = || rows.iter().filter_map(|row| row.key.strip_prefix(prefix)).filter(|key| !key.is_empty());
+    let keys = || rows.clone().filter_map(|row| row.key.strip_prefix(prefix)).filter(|key| !key.is_empty());
     let is_table =
         |key: &str| keys().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')));
 
@@ -96,9 +96,9 @@ fn read_rows(
     let mut pending: Vec<(String, Value)> = table.into_iter().collect();
     pending.reverse();
     while let Some((key, value)) = pending.pop() {
-        let single = rows.iter().find(|row| !key.is_empty() && row.key.strip_prefix(prefix) == Some(&key));
-        let of_family = || rows.iter().find_map(|row| Some((*row, Some(row.member_by_key(&key)?))));
-        match (single.map(|row| (*row, None)).or_else(of_family), value) {
+        let single = rows.clone().find(|row| !key.is_empty() && row.key.strip_prefix(prefix) == Some(&key));
+        let of_family = || rows.clone().find_map(|row| Some((row, Some(row.member_by_key(&key)?))));
+        match (single.map(|row| (row, None)).or_else(of_family), value) {
             (Some((row, member)), value) => match text(row, value) {
                 Ok(text) => found.push(Item { row, member: member.map(str::to_owned), text }),
                 Err(why) => problems.push(format!("{key}: {why}; takes {}", row.takes)),

@@ -3,7 +3,10 @@
 //! Every value is taken before the first missing one ends anything, so that all mistakes are found in one go:
 //! a function here first takes all that it needs, as options, and only then puts its part together with `?`.
 
+mod firmware;
+mod hardware;
 mod nics;
+mod storage;
 
 use std::{
     collections::HashSet,
@@ -118,35 +121,23 @@ impl Reader<'_> {
         let uuid = self.get(&settings::VM_UUID);
         let serial = self.get(&settings::VM_SERIAL);
         let labels = self.labels();
-        let memory_mib = self.get(&settings::VM_MEMORY);
-        let cpus = self.get(&settings::VM_CPUS);
-        let disk = self.disk();
-        let cdrom = self.cdrom();
+        let hardware = self.hardware();
+        let storage = self.storage();
         let boot = self.get(&settings::VM_BOOT);
-        let firmware = self.get(&settings::VM_BOOT_MODE);
-        let menu_timeout = self.get(&settings::VM_BOOT_MENU_TIMEOUT);
+        let firmware = self.firmware();
         let ipmi = self.get(&settings::VM_IPMI);
         let nics = self.nics();
-        let kvm = self.get(&settings::ENABLE_KVM);
-        let qemu_binary = self.get(&settings::QEMU_BINARY);
-        let extra_args = self.get(&settings::QEMU_EXTRA_ARGS);
         let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
 
         let name = name?.unwrap_or_else(|| host_name(self.host));
         self.show(&settings::VM_NAME.row, &name);
         Some(MachinePlan {
-            qemu_binary: qemu_binary?,
-            memory_mib: memory_mib?,
-            cpus: cpus?,
-            disk: disk?,
-            cdrom: cdrom?,
+            hardware: hardware?,
+            storage: storage?,
             boot: boot?,
             firmware: firmware?,
-            menu_timeout: menu_timeout?,
             ipmi: ipmi?,
-            kvm: kvm?,
             nics: nics?,
-            extra_args: extra_args?,
             power_on_at_start: power_on_at_start?,
             identity: IdentityPlan { uuid: uuid?, serial: serial?, name, labels: labels? },
         })
@@ -163,35 +154,6 @@ impl Reader<'_> {
             part_number: part_number?,
             asset_tag: asset_tag?,
         })
-    }
-
-    /// An absent disk is a machine without a disk: users start from the CD or the network and add one later.
-    fn disk(&mut self) -> Option<Option<PathBuf>> {
-        let Some(path) = self.get(&settings::VM_DISK)? else { return Some(None) };
-        let row = &settings::VM_DISK.row;
-        match self.host.kind(&path) {
-            Some(PathKind::File) => return Some(Some(path)),
-            Some(PathKind::Folder) => {
-                self.refuse(row, "this is a folder");
-                return None;
-            }
-            None => {
-                let name = self.texts.name(row);
-                self.warn(format!("there is no disk image {path:?} ({name}): the machine has no disk"));
-            }
-        }
-        Some(None)
-    }
-
-    fn cdrom(&mut self) -> Option<Option<PathBuf>> {
-        let Some(path) = self.get(&settings::VM_CDROM)? else { return Some(None) };
-        let why = match self.host.kind(&path) {
-            Some(PathKind::File) => return Some(Some(path)),
-            Some(PathKind::Folder) => "this is a folder",
-            None => "there is no such file",
-        };
-        self.refuse(&settings::VM_CDROM.row, why);
-        None
     }
 
     fn controller(&mut self, more_users: &[Texts]) -> Option<ControllerPlan> {

@@ -15,6 +15,8 @@
 
 mod describe;
 mod file;
+mod firmware;
+mod hardware;
 mod host;
 mod load;
 mod nearest;
@@ -24,14 +26,19 @@ mod reader;
 mod said;
 pub(crate) mod sensors;
 mod settings;
+mod storage;
 mod value;
 
 use std::fmt;
 
+pub(crate) use firmware::*;
+pub(crate) use hardware::*;
 pub(crate) use host::ThisHost;
 pub(crate) use load::control_socket;
 pub(crate) use nics::*;
 pub(crate) use plan::*;
+pub(crate) use settings::reference;
+pub(crate) use storage::*;
 pub(crate) use value::quoted;
 
 /// Everything that is wrong with a configuration: one sentence each, without secrets.

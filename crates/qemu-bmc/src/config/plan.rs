@@ -9,7 +9,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
-use super::NicsPlan;
+use super::{BootOrder, FirmwarePlan, HardwarePlan, NicsPlan, StoragePlan};
 
 /// Everything that was decided before anything was started.
 #[derive(Debug)]
@@ -43,74 +43,22 @@ pub(crate) struct Plan {
 /// The guest and its hardware.
 #[derive(Clone, Debug)]
 pub(crate) struct MachinePlan {
-    /// QEMU, as a path or as a name to look up in PATH.
-    pub(crate) qemu_binary: PathBuf,
-    /// Memory in MiB, at least 1.
-    pub(crate) memory_mib: u64,
-    /// Virtual processors.
-    pub(crate) cpus: Cpus,
-    /// The disk image, which existed when the plan was made.
-    pub(crate) disk: Option<PathBuf>,
-    /// The image in the CD drive, which existed when the plan was made; the drive is there without one too.
-    pub(crate) cdrom: Option<PathBuf>,
+    /// QEMU, processors, memory.
+    pub(crate) hardware: HardwarePlan,
+    /// Disks and CDs.
+    pub(crate) storage: StoragePlan,
     /// The order in which the firmware tries devices while nobody overrides it.
     pub(crate) boot: BootOrder,
-    /// Which firmware the guest has.
-    pub(crate) firmware: Firmware,
+    /// What starts the guest.
+    pub(crate) firmware: FirmwarePlan,
     /// The guest's interface to its BMC, if it is to have one.
     pub(crate) ipmi: Option<SystemInterface>,
-    /// How long the firmware shows its boot menu, if at all; below 65.536 s, QEMU's limit.
-    pub(crate) menu_timeout: Option<Duration>,
-    /// Whether to try KVM.
-    pub(crate) kvm: bool,
     /// The guest's NICs.
     pub(crate) nics: NicsPlan,
-    /// Arguments to add to QEMU's command line, each as QEMU is to see it.
-    pub(crate) extra_args: Vec<String>,
     /// Whether the guest starts with the program.
     pub(crate) power_on_at_start: bool,
     /// Who the machine is, as far as somebody said.
     pub(crate) identity: IdentityPlan,
-}
-
-/// Virtual processors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cpus {
-    /// How many there are at power on.
-    pub(crate) count: u32,
-    /// The value of QEMU's `-smp`: the count, or the long form that was given (`2,sockets=1`).
-    pub(crate) smp: String,
-}
-
-/// A kind of device that firmware can boot from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BootSource {
-    /// `c`, the disk.
-    Disk,
-    /// `d`, the CD drive.
-    Cdrom,
-    /// `n`, the network.
-    Network,
-}
-
-/// The order in which firmware tries devices: one to three different ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BootOrder(pub(super) Vec<BootSource>);
-
-impl BootOrder {
-    /// The devices that were named, first choice first. Devices that weren't come after them, in any order.
-    pub(crate) fn sources(&self) -> &[BootSource] {
-        &self.0
-    }
-}
-
-/// Which firmware the guest has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Firmware {
-    /// SeaBIOS.
-    Bios,
-    /// OVMF.
-    Uefi,
 }
 
 /// The guest's interface to its BMC (IPMI 2.0 §9 to §12).

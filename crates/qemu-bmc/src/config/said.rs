@@ -15,7 +15,7 @@ use super::{
     file::{File, Item},
     host::Host,
     nearest::{nearest_family, nearest_variable},
-    settings::{self, ROWS, Row},
+    settings::{self, Row, rows},
 };
 
 /// Where a text comes from.
@@ -150,7 +150,7 @@ impl Said {
         let mut said = Self::default();
         said.take(&settings::CONFIG.row, settings::CONFIG.row.variable, &mut variables);
         said.read_file(host, problems);
-        for row in ROWS {
+        for row in rows() {
             said.take(row, row.variable, &mut variables);
             if let Some(variable) = row.fallback
                 && said.settings.text(row).1 == Origin::Default
@@ -206,7 +206,7 @@ impl Said {
 
 /// All variables that mean something, but for families'.
 fn variables() -> impl Iterator<Item = &'static str> + Clone {
-    let single = ROWS.iter().filter(|row| row.family().is_none());
+    let single = rows().filter(|row| row.family().is_none());
     single.flat_map(|row| [Some(row.variable), row.fallback]).flatten()
 }
 
@@ -219,13 +219,13 @@ fn family_of(variable: &str) -> Option<(&'static Row, &str)> {
     if variables().any(|known| known == variable) {
         return None;
     }
-    ROWS.iter().find_map(|row| Some((*row, row.member_by_variable(variable)?)))
+    rows().find_map(|row| Some((row, row.member_by_variable(variable)?)))
 }
 
 /// The variable that may have been meant by one that means nothing.
 pub(super) fn meant_by(name: &str) -> Option<String> {
     let upper = name.to_ascii_uppercase();
-    let families = ROWS.iter().filter_map(|row| Some(row.family()?.0));
+    let families = rows().filter_map(|row| Some(row.family()?.0));
     nearest_variable(&upper, variables())
         .map(str::to_owned)
         .or_else(|| nearest_family(&upper, families))

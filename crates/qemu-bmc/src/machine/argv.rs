@@ -4,17 +4,24 @@
 //! QEMU starts paused (`-S`) and listens on unix sockets; the controller connects to all of them and then
 //! lets it run. So the first byte of the firmware is seen, and a controller that restarts connects again.
 
-use std::{ffi::OsString, os::unix::ffi::OsStrExt, path::Path, path::PathBuf};
+mod drives;
+mod firmware;
+mod identity;
+mod line;
 
-use bmc::{Identity, Labels, PRODUCT_VERSION};
-use serde_json::json;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use bmc::Identity;
+use line::{Line, Part};
 
 use super::{
-    boot::{self, CDROM, DISK},
-    disk::Image,
+    boot,
     firmware::FirmwareFiles,
     nic::{self, NicSet},
-    setup,
+    parts::Parts,
 };
 use crate::config::{BootSource, MachinePlan, SystemInterface, quoted};
 
@@ -69,9 +76,7 @@ pub(crate) struct Spec<'a> {
     pub(crate) plan: &'a MachinePlan,
     pub(crate) identity: &'a Identity,
     pub(crate) accelerator: Accelerator,
-    pub(crate) disk: Option<&'a Image>,
-    pub(crate) cdrom: Option<&'a Image>,
-    pub(crate) firmware: &'a FirmwareFiles,
+    pub(crate) parts: &'a Parts,
     pub(crate) sockets: &'a Sockets,
     pub(crate) nics: &'a NicSet,
     /// The order of the first boot.
@@ -89,14 +94,14 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.pair("-name", &[Part::Text("guest="), Part::Value(&identity.name)]);
     line.pair("-uuid", &[Part::Text(&uuid.to_string())]);
     line.words(&["-S", "-nodefaults", "-no-user-config", "-display", "none"]);
-    if !plan.extra_args.iter().any(|argument| argument.trim_start_matches('-') == "sandbox") {
+    if !plan.hardware.extra_args.iter().any(|argument| argument.trim_start_matches('-') == "sandbox") {
         line.words(&["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]);
     }
     // A panic is reported and the machine stays as it is, like a physical one.
     line.words(&["-action", "panic=none"]);
 
     let mut machine = String::from("q35");
-    if let FirmwareFiles::Uefi { .. } = spec.firmware {
+    if let FirmwareFiles::Uefi { .. } = spec.parts.firmware {
         machine.push_str(",pflash0=firmware-code,pflash1=firmware-variables");
     }
     line.words(&["-machine", &machine]);
@@ -104,10 +109,10 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
         Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
         Accelerator::Tcg => &["-accel", "tcg", "-cpu", "max"],
     });
-    line.words(&["-smp", &plan.cpus.smp, "-m", &format!("{}M", plan.memory_mib)]);
-    smbios(&mut line, identity, &uuid.to_string());
-    firmware(&mut line, spec);
-    boot_menu(&mut line, spec);
+    line.words(&["-smp", &plan.hardware.cpus.smp, "-m", &format!("{}M", plan.hardware.memory_mib)]);
+    identity::smbios(&mut line, identity, &uuid.to_string());
+    firmware::firmware(&mut line, spec);
+    firmware::boot_menu(&mut line, spec);
 
     for (id, socket) in [("qmp", &sockets.qmp), ("qmp-user", &sockets.user_qmp)] {
         let id_part = format!("socket,id={id},server=on,wait=off,path=");
@@ -131,32 +136,15 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-object", "rng-random,id=rng0,filename=/dev/urandom"]);
     line.words(&["-device", "virtio-rng-pci,id=virtio-rng0,rng=rng0"]);
     line.words(&["-device", "pvpanic,id=pvpanic0"]);
-    drives(&mut line, spec);
+    drives::drives(&mut line, spec);
     line.words(&["-nic", "none"]);
     nics(&mut line, spec);
     if let Some(interface) = plan.ipmi {
         system_interface(&mut line, interface, &sockets.ipmi);
     }
 
-    line.0.extend(plan.extra_args.iter().map(OsString::from));
+    line.0.extend(plan.hardware.extra_args.iter().map(OsString::from));
     line.0
-}
-
-/// The guest sees in its DMI tables who it is: the same as in the inventory, over IPMI.
-fn smbios(line: &mut Line, identity: &Identity, uuid: &str) {
-    let Identity { serial, labels: Labels { manufacturer, product, part_number, asset_tag }, .. } = identity;
-    let system =
-        [("product", product.as_str()), ("version", PRODUCT_VERSION), ("uuid", uuid), ("sku", part_number)];
-    let board = [("product", product.as_str()), ("asset", asset_tag)];
-    let chassis = [("asset", asset_tag.as_str())];
-    for (table, own) in [("type=1", &system[..]), ("type=2", &board[..]), ("type=3", &chassis[..])] {
-        let common = [("manufacturer", manufacturer.as_str()), ("serial", serial)];
-        let mut parts = vec![Part::Text(table)];
-        for (key, text) in common.iter().chain(own).filter(|(_, text)| !text.is_empty()) {
-            parts.extend([Part::Text(","), Part::Text(key), Part::Text("="), Part::Value(text)]);
-        }
-        line.pair("-smbios", &parts);
-    }
 }
 
 /// The guest's own way to the BMC. Firmware describes it to the guest, so that it needs no configuration there.
@@ -172,60 +160,6 @@ fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) 
         SystemInterface::Ssif => "smbus-ipmi,id=ipmi-si0,bmc=bmc0,address=0x10",
     };
     line.words(&["-device", registers]);
-}
-
-fn firmware(line: &mut Line, spec: &Spec<'_>) {
-    match spec.firmware {
-        FirmwareFiles::Bios => line.pair(
-            "-fw_cfg",
-            &[Part::Text("name=etc/sercon-port,file="), Part::Path(&spec.sockets.sercon_port)],
-        ),
-        FirmwareFiles::Uefi { code, variables } => {
-            line.blockdev(json!({
-                "node-name": "firmware-code", "driver": "raw", "read-only": true,
-                "file": { "driver": "file", "filename": code.to_string_lossy() },
-            }));
-            line.blockdev(json!({
-                "node-name": "firmware-variables", "driver": "raw",
-                "file": { "driver": "file", "filename": variables.to_string_lossy() },
-            }));
-        }
-    }
-}
-
-fn boot_menu(line: &mut Line, spec: &Spec<'_>) {
-    let menu_ms = if spec.setup {
-        Some(setup::PROMPT_MS.into())
-    } else {
-        spec.plan.menu_timeout.map(|timeout| timeout.as_millis())
-    };
-    if let Some(ms) = menu_ms {
-        line.words(&["-boot", &format!("menu=on,splash-time={ms}")]);
-    }
-    if spec.setup && *spec.firmware == FirmwareFiles::Bios {
-        line.words(&["-fw_cfg", &format!("name=etc/boot-menu-key,string={}", setup::SEABIOS_KEY)]);
-    }
-}
-
-fn drives(line: &mut Line, spec: &Spec<'_>) {
-    let index = |id| bootindex(spec, id).map(|place| format!(",bootindex={place}")).unwrap_or_default();
-    if let Some(image) = spec.disk {
-        line.blockdev(json!({
-            "node-name": "disk0-image", "driver": image.format, "discard": "unmap",
-            "file": { "driver": "file", "filename": image.path.to_string_lossy(), "discard": "unmap" },
-        }));
-        line.words(&["-device", &format!("virtio-blk-pci,id={DISK},drive=disk0-image{}", index(DISK))]);
-    }
-    let mut cdrom = format!("ide-cd,id={CDROM},bus=ide.0");
-    if let Some(image) = spec.cdrom {
-        line.blockdev(json!({
-            "node-name": "cdrom0-image", "driver": image.format, "read-only": true,
-            "file": { "driver": "file", "filename": image.path.to_string_lossy() },
-        }));
-        cdrom.push_str(",drive=cdrom0-image");
-    }
-    cdrom.push_str(&index(CDROM));
-    line.words(&["-device", &cdrom]);
 }
 
 fn nics(line: &mut Line, spec: &Spec<'_>) {
@@ -244,53 +178,6 @@ fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
     boot::sequence(spec.order, &spec.nics.boot_order).iter().position(|other| *other == id)
 }
 
-/// A piece of an option's value.
-enum Part<'a> {
-    /// QEMU's own syntax, as it is.
-    Text(&'a str),
-    /// Somebody's text: a comma in it is doubled, which is how QEMU reads a comma that separates nothing.
-    Value(&'a str),
-    /// Somebody's path.
-    Path(&'a Path),
-}
-
-#[derive(Default)]
-struct Line(Vec<OsString>);
-
-impl Line {
-    fn words(&mut self, words: &[&str]) {
-        self.0.extend(words.iter().map(OsString::from));
-    }
-
-    fn pair(&mut self, option: &str, parts: &[Part<'_>]) {
-        use std::os::unix::ffi::OsStringExt;
-        let mut value = Vec::new();
-        for part in parts {
-            match part {
-                Part::Text(text) => value.extend_from_slice(text.as_bytes()),
-                Part::Value(text) => push_doubling_commas(&mut value, text.as_bytes()),
-                Part::Path(path) => push_doubling_commas(&mut value, path.as_os_str().as_bytes()),
-            }
-        }
-        self.0.push(option.into());
-        self.0.push(OsString::from_vec(value));
-    }
-
-    /// Block devices are said in JSON, which needs no escaping of our own.
-    fn blockdev(&mut self, node: serde_json::Value) {
-        self.words(&["-blockdev", &node.to_string()]);
-    }
-}
-
-fn push_doubling_commas(to: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        to.push(*byte);
-        if *byte == b',' {
-            to.push(b',');
-        }
-    }
-}
-
 /// The command line as somebody could type it into a shell.
 pub(crate) fn shell(program: &Path, arguments: &[OsString]) -> String {
     let mut text = quoted(&program.to_string_lossy());
@@ -305,14 +192,6 @@ pub(crate) fn shell(program: &Path, arguments: &[OsString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn commas_in_names_and_paths_separate_nothing() {
-        let mut line = Line::default();
-        line.pair("-name", &[Part::Text("guest="), Part::Value("a,id=b")]);
-        line.pair("-chardev", &[Part::Text("socket,path="), Part::Path(Path::new("/tmp/a, b=c"))]);
-        assert_eq!(line.0, ["-name", "guest=a,,id=b", "-chardev", "socket,path=/tmp/a,, b=c"]);
-    }
 
     #[test]
     fn a_shell_reads_back_what_was_written() {

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     chain,
-    config::{MachinePlan, Paths, SoftTimeoutAction, Times},
+    config::{HardwarePlan, MachinePlan, Paths, SoftTimeoutAction, Times},
     console::{Connection, Console},
     controller::Controller,
     os::children::Ended,
@@ -309,7 +309,7 @@ impl Machine {
         self.sample_at = Instant::now() + load::INTERVAL;
         let Some(guest) = &self.guest else { return };
         let pid = guest.process.pid();
-        let MachinePlan { memory_mib, ref cpus, .. } = self.driver.plan;
+        let HardwarePlan { memory_mib, ref cpus, .. } = self.driver.plan.hardware;
         let sampler = match &mut self.sampler {
             Some(sampler) if sampler.pid() == pid => sampler,
             other => other.insert(Sampler::new(pid, Capacity { cpus: cpus.count, memory_mib })),
@@ -490,8 +490,8 @@ impl Machine {
             BootDevice::Pxe if self.guest.as_ref().is_some_and(|guest| !guest.has_network()) => {
                 "it has no NIC"
             }
-            BootDevice::Disk if self.driver.plan.disk.is_none() => "it has no disk",
-            BootDevice::Cdrom if self.driver.plan.cdrom.is_none() => "its CD drive is empty",
+            BootDevice::Disk if self.driver.plan.storage.disk.is_none() => "it has no disk",
+            BootDevice::Cdrom if self.driver.plan.storage.cdrom.is_none() => "its CD drive is empty",
             BootDevice::Floppy => "it has no floppy drive",
             BootDevice::Diagnostic => "it has no diagnostic partition",
             _ => return,

@@ -13,16 +13,16 @@
 //! [`driver`] is the only place from which QEMU is commanded, unless something else started it: then it is
 //! [`foreign`]. It takes intents from the model, one after
 //! the other, and reports facts. [`guest`] is a running QEMU with its connections; [`argv`] the command line
-//! that made it; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
+//! that made it; [`parts`] what it is put together from; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
 //!
 //! A controller that starts finds a machine that is running already by [`guest::Record`] and takes it over:
 //! whatever ends this program, the guest runs on.
 
 pub(crate) mod argv;
 mod boot;
-pub(crate) mod disk;
+mod disk;
 mod driver;
-pub(crate) mod firmware;
+mod firmware;
 mod foreign;
 mod guest;
 mod kvm;
@@ -30,6 +30,7 @@ mod load;
 mod messages;
 mod monitor;
 pub(crate) mod nic;
+pub(crate) mod parts;
 mod setup;
 
 pub(crate) use boot::usual_order;

@@ -3,7 +3,7 @@ mod nics;
 use std::{collections::HashMap, io};
 
 use super::*;
-use crate::config::Networks;
+use crate::config::{BootSource, Cpus, Firmware, Networks};
 
 /// A machine made of a few facts.
 #[derive(Default)]
@@ -80,16 +80,16 @@ fn all_warnings(plan: Plan) -> Vec<String> {
 #[test]
 fn nothing_said_is_the_image_as_users_know_it() {
     let plan = load(&[]).unwrap();
-    assert_eq!(plan.machine.memory_mib, 2048);
-    assert_eq!(plan.machine.cpus, Cpus { count: 2, smp: "2".into() });
-    assert_eq!(plan.machine.disk.as_deref(), Some(Path::new("/vm/disk.qcow2")));
-    assert_eq!(plan.machine.cdrom, None);
+    assert_eq!(plan.machine.hardware.memory_mib, 2048);
+    assert_eq!(plan.machine.hardware.cpus, Cpus { count: 2, smp: "2".into() });
+    assert_eq!(plan.machine.storage.disk.as_deref(), Some(Path::new("/vm/disk.qcow2")));
+    assert_eq!(plan.machine.storage.cdrom, None);
     assert_eq!(plan.machine.boot.sources(), [BootSource::Disk]);
-    assert_eq!(plan.machine.firmware, Firmware::Bios);
-    assert_eq!(plan.machine.menu_timeout, None);
+    assert_eq!(plan.machine.firmware.kind, Firmware::Bios);
+    assert_eq!(plan.machine.firmware.menu_timeout, None);
     assert_eq!(plan.machine.nics.networks, Networks::Auto);
     assert_eq!(plan.machine.identity.name, "node1");
-    assert!(plan.machine.kvm && plan.machine.power_on_at_start);
+    assert!(plan.machine.hardware.kvm && plan.machine.power_on_at_start);
 
     let [user] = plan.controller.users.as_slice() else { panic!("one user") };
     assert_eq!((user.name.as_str(), user.privilege, user.enabled), ("admin", Privilege::Administrator, true));
@@ -150,9 +150,9 @@ fn every_mistake_is_in_one_message() {
   /etc/qemu-bmc.toml: machine.memroy is not a setting; did you mean machine.memory?
   /etc/qemu-bmc.toml: vnc.password: it is not in quotes; takes text, of which VNC uses the first 8 bytes
   VM_MEMORY: got "lots"; takes a number of MiB, or a size such as 4G
+  QEMU_EXTRA_ARGS: got "-name 'x": a single quote is not closed; takes arguments, quoted as for a shell
   VM_CDROM: got "/iso/absent.iso": there is no such file
   /etc/qemu-bmc.toml: machine.firmware: got "efi"; takes bios or uefi
-  QEMU_EXTRA_ARGS: got "-name 'x": a single quote is not closed; takes arguments, quoted as for a shell
   IPMI_PASS: a password has at most 20 bytes; takes 1 to 20 bytes
   /etc/qemu-bmc.toml: user 1: password: a password must not be empty; takes 1 to 20 bytes
   /etc/qemu-bmc.toml: user 1: privilege: got "root"; takes user, operator or administrator
@@ -170,7 +170,7 @@ fn the_environment_goes_over_the_file_and_says_nothing_when_empty() {
         "[machine]\nmemory = 4096\ncpus = 4\n[vnc]\nport = 'none'\n[ipmi]\nuser = ''",
     );
     let plan = load_on(&host, &[("VM_MEMORY", "1G"), ("VM_CPUS", "")]).unwrap();
-    assert_eq!((plan.machine.memory_mib, plan.machine.cpus.count), (1024, 4));
+    assert_eq!((plan.machine.hardware.memory_mib, plan.machine.hardware.cpus.count), (1024, 4));
     assert_eq!(plan.vnc.port, None);
     assert_eq!(plan.controller.users[0].name, "admin");
 }
@@ -190,7 +190,7 @@ fn a_file_that_was_named_has_to_exist() {
 fn paths_keep_their_spaces_commas_and_equals_signs() {
     let host = FakeHost::container().file("/vm/my disk,v=2.qcow2", "QFI");
     let plan = load_on(&host, &[("VM_DISK", "/vm/my disk,v=2.qcow2")]).unwrap();
-    assert_eq!(plan.machine.disk.as_deref(), Some(Path::new("/vm/my disk,v=2.qcow2")));
+    assert_eq!(plan.machine.storage.disk.as_deref(), Some(Path::new("/vm/my disk,v=2.qcow2")));
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn check_shows_every_setting_and_no_secret() {
     )
     .unwrap();
     let text = plan.describe();
-    for row in settings::ROWS {
+    for row in settings::rows() {
         assert!(text.lines().any(|line| line.split(' ').next() == Some(row.variable)), "{}", row.variable);
     }
     for line in [

@@ -5,12 +5,16 @@
 //! said and what would have been right are added where those are known. So no parser can leak a secret.
 
 mod controller;
+mod firmware;
+mod hardware;
 mod machine;
 mod nics;
 mod scalar;
 mod words;
 
 pub(super) use controller::*;
+pub(super) use firmware::*;
+pub(super) use hardware::*;
 pub(super) use machine::*;
 pub(super) use nics::*;
 pub(super) use scalar::*;

@@ -114,7 +114,7 @@ impl Nics {
     fn with(plan: &MachinePlan, run_dir: &Path, host: Option<Host>) -> Self {
         Self {
             plan: plan.nics.clone(),
-            cpus: plan.cpus.count,
+            cpus: plan.hardware.cpus.count,
             hostname: nic::hostname(&plan.identity.name),
             host,
             watch: None,

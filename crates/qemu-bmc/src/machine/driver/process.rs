@@ -1,6 +1,6 @@
 //! How the driver starts a QEMU process and ends it.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::ffi::OsString;
 
 use bmc::{BootDevice, Identity, StopReason};
 use qmp::commands::Quit;
@@ -11,10 +11,11 @@ use tracing::warn;
 use super::{
     super::{
         argv::{self, Accelerator},
-        boot, disk, firmware,
+        boot,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
         nic::NicSet,
+        parts::Parts,
     },
     Machine,
     nics::Prepared,
@@ -59,7 +60,7 @@ impl Machine {
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
         let arguments = self.command_line(&identity, accelerator, &prepared.set, &order, setup).await?;
-        let program = self.driver.plan.qemu_binary.clone();
+        let program = self.driver.plan.hardware.qemu_binary.clone();
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
         let run_dir = self.driver.paths.run_dir.clone();
@@ -111,22 +112,14 @@ impl Machine {
         setup: bool,
     ) -> Result<Vec<OsString>, Error> {
         let plan = &self.driver.plan;
-        let (disk, cdrom) = (plan.disk.clone(), plan.cdrom.clone());
-        let (firmware, state_dir) = (plan.firmware, self.driver.paths.state_dir.clone());
+        let (machine, paths) = (plan.clone(), self.driver.paths.clone());
         // A slow disk must not keep the doors from answering.
-        let look = tokio::task::spawn_blocking(move || {
-            let inspect = |path: Option<PathBuf>| path.as_deref().map(disk::inspect).transpose();
-            let firmware = firmware::prepare(firmware, &state_dir)?;
-            Ok::<_, Error>((inspect(disk)?, inspect(cdrom)?, firmware))
-        });
-        let (disk, cdrom, firmware) = look.await??;
+        let parts = tokio::task::spawn_blocking(move || Parts::make(&machine, &paths)).await??;
         Ok(argv::arguments(&argv::Spec {
             plan,
             identity,
             accelerator,
-            disk: disk.as_ref(),
-            cdrom: cdrom.as_ref(),
-            firmware: &firmware,
+            parts: &parts,
             sockets: &self.sockets,
             nics,
             order,
@@ -139,10 +132,10 @@ impl Machine {
         if let Some(known) = self.accelerator {
             return known;
         }
-        let accelerator = if !self.driver.plan.kvm {
+        let accelerator = if !self.driver.plan.hardware.kvm {
             Accelerator::Tcg
         } else {
-            match kvm::probe(&self.driver.plan.qemu_binary, &self.driver.paths.run_dir).await {
+            match kvm::probe(&self.driver.plan.hardware.qemu_binary, &self.driver.paths.run_dir).await {
                 Ok(()) => Accelerator::Kvm,
                 Err(reason) => {
                     warn!("{reason}; the guest runs in software (TCG), which is slow");
