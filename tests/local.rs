@@ -17,3 +17,14 @@ fn status_and_power_work_without_a_network_client() {
     let refused = machine.local(&["power", "reset"]).failed();
     assert!(refused.contains("reset: the machine is powered off"), "{refused}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let machine = Setup::new().start();
+    for command in ["status", "settings", "check"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let said = machine.setup.command(&[command]).stdout(writer).output().unwrap();
+        assert!(said.status.success() && said.stderr.is_empty(), "{command}: {said:?}");
+    }
+}

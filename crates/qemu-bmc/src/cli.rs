@@ -1,5 +1,7 @@
 //! The local commands: what a person or a container engine asks of the controller that runs here.
 
+mod output;
+
 use std::{
     io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
@@ -12,6 +14,8 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
+pub(crate) use self::output::nobody_reads;
+use self::output::output;
 use crate::{
     config::{self, ThisHost},
     machine::{argv, parts::Parts, preview},
@@ -50,7 +54,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// `qemu-bmc check`.
 pub(crate) fn check() -> anyhow::Result<()> {
     let plan = crate::plan()?;
-    let mut out = io::stdout().lock();
+    let mut out = output();
     writeln!(out, "{}", plan.describe())?;
     for warning in plan.machine_warnings.iter().chain(&plan.warnings) {
         writeln!(out, "warning: {warning}")?;
@@ -83,7 +87,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
 /// `qemu-bmc settings`.
 pub(crate) fn settings() -> anyhow::Result<()> {
-    write!(io::stdout(), "{}", config::reference())?;
+    write!(output(), "{}", config::reference())?;
     Ok(())
 }
 
@@ -93,7 +97,7 @@ pub(crate) fn healthcheck() -> anyhow::Result<()> {
     if let Some(address) = addresses.first().copied() {
         presence_ping(address).with_context(|| format!("IPMI on udp {address} does not answer"))?;
     }
-    writeln!(io::stdout(), "healthy")?;
+    writeln!(output(), "healthy")?;
     Ok(())
 }
 
@@ -124,7 +128,7 @@ fn presence_ping(bound: SocketAddr) -> io::Result<()> {
 /// `qemu-bmc status`.
 pub(crate) fn status() -> anyhow::Result<()> {
     let Response::Status(status) = ask(&Request::Status)? else { bail!("an unexpected answer") };
-    let mut out = io::stdout().lock();
+    let mut out = output();
     let under_way = status.under_way.map(|what| format!(" ({what} under way)")).unwrap_or_default();
     let paused = if status.paused { " (paused)" } else { "" };
     writeln!(out, "Power:           {}{paused}{under_way}", status.power)?;
@@ -152,7 +156,7 @@ pub(crate) fn status() -> anyhow::Result<()> {
 /// `qemu-bmc power`.
 pub(crate) fn power(request: PowerName) -> anyhow::Result<()> {
     let Response::Done(said) = ask(&Request::Power { request })? else { bail!("an unexpected answer") };
-    writeln!(io::stdout(), "{said}")?;
+    writeln!(output(), "{said}")?;
     Ok(())
 }
 
@@ -167,13 +171,13 @@ pub(crate) fn factory_reset() -> anyhow::Result<()> {
         Store::new(&dir).factory_reset()?;
         format!("factory settings: they are in {}, and no controller runs", dir.display())
     };
-    writeln!(io::stdout(), "{said}")?;
+    writeln!(output(), "{said}")?;
     Ok(())
 }
 
 /// `qemu-bmc sel`.
 pub(crate) fn sel(action: SelAction) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = output();
     match ask(&Request::Sel { action })? {
         Response::EventLog(entries) => {
             for LogEntry { id, time, text } in entries {
@@ -193,7 +197,7 @@ pub(crate) fn sensor(command: SensorCommand) -> anyhow::Result<()> {
         SensorCommand::Set { name, value } => Request::SetSensor { name, value },
         SensorCommand::Clear { name } => Request::ClearSensor { name },
     };
-    let mut out = io::stdout().lock();
+    let mut out = output();
     match ask(&request)? {
         Response::Done(said) => writeln!(out, "{said}")?,
         Response::Sensors(lines) => {
@@ -235,7 +239,7 @@ pub(crate) fn console() -> anyhow::Result<()> {
 
 fn copy_to_stdout(mut from: impl io::Read) -> io::Result<()> {
     let mut chunk = [0; 4096];
-    let mut out = io::stdout();
+    let mut out = output();
     loop {
         let count = from.read(&mut chunk)?;
         if count == 0 {

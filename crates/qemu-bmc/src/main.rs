@@ -95,6 +95,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if cli::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             logging::complain(&chain(&*error));
             ExitCode::from(if error.is::<ConfigErrors>() { ConfigErrors::EXIT_CODE } else { 1 })
