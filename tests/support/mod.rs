@@ -7,6 +7,7 @@
 
 #![allow(unreachable_pub, reason = "only tests see it")]
 
+pub mod debian;
 pub mod docker;
 pub mod installer;
 pub mod lab;
