@@ -49,5 +49,6 @@ mod sel;
 mod sensors;
 mod serve;
 mod support;
+mod tpm;
 mod users;
 mod watchdog;

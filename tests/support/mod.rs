@@ -2,8 +2,8 @@
 //!
 //! Each machine has an address of its own in 127.0.0.0/8, so that many tests run at once with the same ports,
 //! and folders of its own, so that nothing is left behind. The real program is started and, at the end,
-//! stopped, with every process that names the machine's folder; a QEMU among them that the program's own record does
-//! not name fails the test.
+//! stopped, with every process that names the machine's folder; a QEMU among them, or a companion of its, that the
+//! program's own records do not name fails the test.
 
 #![allow(unreachable_pub, reason = "only tests see it")]
 
@@ -52,6 +52,9 @@ const CACHES_RECORDS: [&str; 8] = [
     "ipmi-sensors-config",
     "ipmimonitoring",
 ];
+
+/// What runs beside QEMU, as its command line says.
+const COMPANIONS: [&str; 1] = ["swtpm\0"];
 
 /// What the test guest prints when its shell is there.
 pub const READY: &str = "qemu-bmc-guest: ready";
@@ -388,10 +391,28 @@ impl Machine {
         number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     }
 
+    /// The process number of a companion of QEMU's, from its own record.
+    pub fn companion_pid(&self, name: &str) -> Option<i32> {
+        announced(&self.folder().join(format!("run/bmc-{name}.companion")))
+    }
+
+    /// Every companion of QEMU's that is on record.
+    fn companions(&self) -> Vec<i32> {
+        let entries = fs::read_dir(self.folder().join("run")).into_iter().flatten().flatten();
+        let records =
+            entries.map(|entry| entry.path()).filter(|path| path.extension() == Some("companion".as_ref()));
+        records.filter_map(|path| announced(&path)).collect()
+    }
+
+    /// The command lines of processes of the machine that are not the program itself.
+    pub fn left_behind(&self) -> Vec<String> {
+        let all = processes::processes_of(self.folder()).into_iter().map(|(_, line)| line);
+        all.filter(|line| !line.starts_with(PROGRAM)).collect()
+    }
+
     /// The QEMU that said who it is and is not in the record yet.
     fn starting_pid(&self) -> Option<i32> {
-        let announced = fs::read_to_string(self.folder().join("run/machine.starting")).ok()?;
-        announced.lines().nth(1)?.split(' ').next()?.parse().ok()
+        announced(&self.folder().join("run/machine.starting"))
     }
 
     pub fn pid(&self) -> i32 {
@@ -475,13 +496,22 @@ impl Drop for Machine {
             let _ = process.wait();
         }
         let known = [self.qemu_pid(), self.starting_pid()];
+        let companions = self.companions();
         let left = end_all(self.folder());
-        let unknown =
-            left.iter().find(|(pid, line)| line.contains("-name\0") && !known.contains(&Some(*pid)));
+        let unknown = left.iter().find(|(pid, line)| {
+            let known = known.contains(&Some(*pid)) || companions.contains(pid);
+            let watched = line.contains("-name\0") || COMPANIONS.iter().any(|program| line.contains(program));
+            watched && !known
+        });
         if let Some((pid, _)) = unknown.filter(|_| !thread::panicking()) {
-            panic!("QEMU {pid} ran, and the records said {known:?}\n{}", self.log());
+            panic!("process {pid} ran, and the records said {known:?} {companions:?}\n{}", self.log());
         }
     }
+}
+
+/// The process that announced itself in a file.
+fn announced(file: &Path) -> Option<i32> {
+    fs::read_to_string(file).ok()?.lines().nth(1)?.split(' ').next()?.parse().ok()
 }
 
 /// The last lines of a text.

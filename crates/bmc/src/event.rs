@@ -163,7 +163,8 @@ impl Event {
             Self::Machine(
                 Fact::StartFailed { .. }
                 | Fact::Stopped { why: StopReason::Crashed(_) }
-                | Fact::Panicked { .. },
+                | Fact::Panicked { .. }
+                | Fact::CompanionLost { .. },
             ) => Severity::Error,
             Self::Machine(
                 Fact::Paused

@@ -45,6 +45,15 @@ pub enum Fact {
         /// It has a link.
         up: bool,
     },
+    /// A process that the machine needs beside QEMU has ended, and the machine runs on without it.
+    CompanionLost {
+        /// Which.
+        name: String,
+        /// How it ended.
+        ended: String,
+        /// What that is to the guest, and what helps.
+        meaning: String,
+    },
     /// QEMU does not answer its control socket.
     Unresponsive {
         /// What was tried.
@@ -103,6 +112,7 @@ impl fmt::Display for Fact {
             Self::ShutdownIgnored { after } => write!(f, "the guest ignored a soft shutdown for {after} s"),
             Self::LinkChanged { nic, up: true } => write!(f, "{nic} has a link again"),
             Self::LinkChanged { nic, up: false } => write!(f, "{nic} has lost its link"),
+            Self::CompanionLost { name, ended, meaning } => write!(f, "{name} ended with {ended}: {meaning}"),
             Self::Unresponsive { doing } => write!(f, "QEMU does not answer ({doing})"),
         }
     }

@@ -122,6 +122,7 @@ impl Journal {
             | Fact::Paused
             | Fact::Resumed
             | Fact::Unresponsive { .. }
+            | Fact::CompanionLost { .. }
             | Fact::LinkChanged { .. } => Vec::new(),
         }
     }

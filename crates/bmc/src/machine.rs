@@ -91,6 +91,7 @@ impl Bmc {
             | Fact::Resumed
             | Fact::Panicked { .. }
             | Fact::ShutdownIgnored { .. }
+            | Fact::CompanionLost { .. }
             | Fact::Unresponsive { .. } => {}
         }
         self.unsaved = true;

@@ -21,7 +21,7 @@ use crate::{
     machine::{argv, parts::Parts, preview},
     nics::host::Host,
     serve::{
-        control::{LogEntry, NicLine, PowerName, Request, Response, SelAction},
+        control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction},
         ipmi_lan::PING,
         sensors::SensorLine,
     },
@@ -145,6 +145,10 @@ pub(crate) fn status() -> anyhow::Result<()> {
     for NicLine { name, mac, attached, up } in status.nics {
         let link = if up { "up" } else { "down" };
         writeln!(out, "NIC:             {name:<8} {attached:<8} {mac}  link {link}")?;
+    }
+    for CompanionLine { name, pid } in status.companions {
+        let state = pid.map_or_else(|| "ended: reset the machine".into(), |pid| format!("process {pid}"));
+        writeln!(out, "Beside QEMU:     {name}  {state}")?;
     }
     for (index, (at, event)) in status.events.iter().rev().take(10).rev().enumerate() {
         let label = if index == 0 { "Last events:" } else { "" };

@@ -52,6 +52,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let (orders_out, orders) = mpsc::channel(64);
     let (stop_out, stop) = watch::channel(Stop::No);
     let (screen_out, screen) = watch::channel(HostScreen::Off);
+    let (companions_out, companions) = watch::channel(Vec::new());
 
     let door = Door::open(
         &plan.lan,
@@ -69,8 +70,12 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;
         services.spawn(serial_tcp::serve(listener, Arc::clone(&console)));
     }
-    let local =
-        Control { controller: Arc::clone(&controller), console: Arc::clone(&console), ipmi: ipmi.clone() };
+    let local = Control {
+        controller: Arc::clone(&controller),
+        console: Arc::clone(&console),
+        ipmi: ipmi.clone(),
+        companions: Some(companions),
+    };
     services.spawn(local.serve(control));
     services.open(|closing| door.serve(closing));
     let door =
@@ -102,6 +107,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         serial,
         ipmi: inband_out,
         screen: screen_out,
+        companions: companions_out,
         orders,
         stop,
         power_on,

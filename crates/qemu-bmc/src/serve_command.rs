@@ -67,7 +67,8 @@ async fn serve(plan: Plan, Arguments { inband, qmp }: Arguments) -> anyhow::Resu
     let ipmi = door.place();
 
     let mut services = Services::start(&plan, &controller, &ipmi.addresses);
-    let local = Control { controller: Arc::clone(&controller), console, ipmi: ipmi.clone() };
+    let local =
+        Control { controller: Arc::clone(&controller), console, ipmi: ipmi.clone(), companions: None };
     services.spawn(local.serve(control));
     services.open(|closing| door.serve(closing));
     let hand = Hand { link: link_out, actions };

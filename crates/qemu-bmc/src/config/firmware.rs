@@ -9,6 +9,8 @@ pub(crate) struct FirmwarePlan {
     pub(crate) kind: Firmware,
     /// How long it shows its boot menu, if at all; below 65.536 s, QEMU's limit.
     pub(crate) menu_timeout: Option<Duration>,
+    /// Whether the machine has a TPM.
+    pub(crate) tpm: bool,
 }
 
 /// Which firmware the guest has.

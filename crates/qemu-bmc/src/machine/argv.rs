@@ -45,6 +45,8 @@ pub(crate) struct Sockets {
     pub(crate) serial_log: PathBuf,
     /// The BMC's end of the guest's own interface to it.
     pub(crate) ipmi: PathBuf,
+    /// The TPM, which is not QEMU's own.
+    pub(crate) tpm: PathBuf,
     /// The screen.
     pub(crate) vnc: PathBuf,
     /// QMP for the user's own tools.
@@ -60,6 +62,7 @@ impl Sockets {
             serial: run_dir.join("bmc-serial.sock"),
             serial_log: run_dir.join("bmc-serial.log"),
             ipmi: run_dir.join("bmc-ipmi.sock"),
+            tpm: run_dir.join("bmc-tpm.sock"),
             vnc: run_dir.join("bmc-vnc.sock"),
             user_qmp: user_qmp.to_owned(),
             sercon_port: run_dir.join("bmc-sercon-port"),
@@ -113,6 +116,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     identity::smbios(&mut line, identity, &uuid.to_string());
     firmware::firmware(&mut line, spec);
     firmware::boot_menu(&mut line, spec);
+    if spec.parts.tpm.is_some() {
+        firmware::tpm(&mut line, &sockets.tpm);
+    }
 
     for (id, socket) in [("qmp", &sockets.qmp), ("qmp-user", &sockets.user_qmp)] {
         let id_part = format!("socket,id={id},server=on,wait=off,path=");

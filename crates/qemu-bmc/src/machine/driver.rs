@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use super::{
     argv::{Accelerator, Sockets},
     boot,
+    companion::{Companions, Loss, Shown},
     guest::{ANSWER_LIMIT, Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
@@ -95,6 +96,8 @@ pub(crate) struct Driver {
     /// Where connections to the guest's own interface go.
     pub(crate) ipmi: mpsc::UnboundedSender<InBand>,
     pub(crate) screen: watch::Sender<HostScreen>,
+    /// What runs beside QEMU, for whoever asks.
+    pub(crate) companions: watch::Sender<Vec<Shown>>,
     pub(crate) orders: mpsc::Receiver<Order>,
     /// Whether the program was told to stop.
     pub(crate) stop: watch::Receiver<Stop>,
@@ -108,14 +111,16 @@ impl Driver {
     pub(crate) async fn run(mut self) -> std::io::Result<End> {
         self.power_on |= interfaces::takes_over_a_start(&self.paths.run_dir);
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
-        let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"))?;
+        let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"), "QEMU")?;
         let nics = Nics::new(&self.plan, &self.paths.run_dir);
+        let companions = Companions::new(&self.paths.run_dir);
         let mut machine = Machine {
             driver: self,
             sockets,
             messages,
             accelerator: None,
             nics,
+            companions,
             guest: None,
             soft: None,
             settling: None,
@@ -139,6 +144,7 @@ enum Next {
     Order(Order),
     SoftRanOut,
     Interfaces,
+    CompanionLost(Loss),
     ResetSettled,
     Sample,
     Stop,
@@ -150,6 +156,7 @@ struct Machine {
     messages: Messages,
     accelerator: Option<Accelerator>,
     nics: Nics,
+    companions: Companions,
     guest: Option<Guest>,
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
@@ -184,6 +191,7 @@ impl Machine {
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
                 Next::Interfaces => self.follow_interfaces().await,
+                Next::CompanionLost(loss) => self.lost_companion(&loss),
                 Next::ResetSettled => self.settle().await,
                 Next::Sample => self.sample().await,
                 Next::Stop => return End::Stopped,
@@ -212,6 +220,7 @@ impl Machine {
             () = time::sleep_until(self.settling.unwrap_or_else(Instant::now).into()),
                 if self.settling.is_some() => Next::ResetSettled,
             () = self.nics.changed(), if runs => Next::Interfaces,
+            loss = self.companions.lost(), if runs => Next::CompanionLost(loss),
             () = time::sleep_until(self.sample_at.into()), if runs => Next::Sample,
         }
     }
@@ -267,8 +276,10 @@ impl Machine {
         let was_setup = guest.setup;
         self.soft = None;
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
-        if was_setup != wants_setup && *self.driver.stop.borrow() == Stop::No {
-            // The firmware's prompt is part of the command line, so this boot needs another process.
+        if (was_setup != wants_setup || self.companions.any_lost()) && *self.driver.stop.borrow() == Stop::No
+        {
+            // The firmware's prompt is part of the command line, and companions come with it: this boot needs
+            // another process.
             self.respawn(by).await;
             return;
         }
@@ -290,7 +301,7 @@ impl Machine {
 
     async fn ended_by_itself(&mut self, ended: Ended) {
         let Some(guest) = self.guest.take() else { return };
-        self.nics.release().await;
+        self.release().await;
         let why = monitor::stop_reason(guest.announced.as_ref(), ended, &self.messages.last_words());
         self.gone(why);
     }
@@ -302,6 +313,31 @@ impl Machine {
         Record::forget(&self.driver.paths.run_dir);
         self.driver.screen.send_replace(HostScreen::Off);
         self.report(Fact::Stopped { why });
+    }
+
+    /// What there was for this QEMU alone.
+    async fn release(&mut self) {
+        self.nics.release().await;
+        self.companions.end().await;
+        self.show_companions();
+    }
+
+    fn lost_companion(&self, loss: &Loss) {
+        // A QEMU that ends parts from them first, and may write its caches afterwards.
+        if self.guest.as_ref().is_some_and(|guest| guest.announced.is_some()) {
+            return;
+        }
+        self.show_companions();
+        let Loss { role, ended } = loss;
+        self.report(Fact::CompanionLost {
+            name: role.to_string(),
+            ended: ended.to_string(),
+            meaning: loss.meaning(),
+        });
+    }
+
+    fn show_companions(&self) {
+        self.driver.companions.send_replace(self.companions.shown());
     }
 
     /// How busy the machine is, for the sensors.
@@ -379,7 +415,7 @@ impl Machine {
         self.settle().await;
         let Some(guest) = &self.guest else { return };
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
-        if guest.setup != wants_setup {
+        if guest.setup != wants_setup || self.companions.any_lost() {
             self.respawn(ResetBy::Command).await;
             return;
         }

@@ -115,9 +115,7 @@ pub(crate) enum StartError {
 
 impl StartError {
     async fn ended(ended: Ended, messages: &Messages) -> Self {
-        // The words are on their way through the pipe.
-        time::sleep(Duration::from_millis(20)).await;
-        Self::Ended { ended, said: messages.last_words() }
+        Self::Ended { ended, said: messages.last_words_of_ended().await }
     }
 }
 

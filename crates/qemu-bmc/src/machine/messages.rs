@@ -1,6 +1,6 @@
-//! QEMU's own messages: into the log, and the last of them kept for the reason of a failure.
+//! What QEMU and its companions say: into the log, and the last of it kept for the reason of a failure.
 //!
-//! They come through a named pipe that both sides hold open for reading and writing: so QEMU, which outlives
+//! It comes through a named pipe that both sides hold open for reading and writing: so QEMU, which outlives
 //! this process, never finds it broken, and the next process opens it again.
 
 use std::{
@@ -9,10 +9,11 @@ use std::{
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
-use tokio::{io::AsyncReadExt as _, net::unix::pipe};
+use tokio::{io::AsyncReadExt as _, net::unix::pipe, time};
 
 const LINE_MAX: usize = 2000;
 const KEPT: usize = 3;
@@ -21,23 +22,24 @@ const KEPT: usize = 3;
 #[derive(Clone, Debug)]
 pub(crate) struct Messages {
     path: PathBuf,
+    speaker: Arc<str>,
     last: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Messages {
-    /// Makes the pipe and starts to read it, until the runtime ends.
-    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+    /// Makes the pipe and starts to read it, until the runtime ends. `speaker` says it.
+    pub(crate) fn open(path: PathBuf, speaker: &str) -> io::Result<Self> {
         match mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&path)?;
-        let messages = Self { path, last: Arc::default() };
+        let messages = Self { path, speaker: speaker.into(), last: Arc::default() };
         tokio::spawn(messages.clone().read(pipe));
         Ok(messages)
     }
 
-    /// QEMU's end. It never blocks QEMU: what nobody reads for 64 KiB is lost.
+    /// The speaker's end. It never blocks the speaker: what nobody reads for 64 KiB is lost.
     pub(crate) fn writer(&self) -> io::Result<OwnedFd> {
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         fs::File::options().read(true).write(true).custom_flags(flags).open(&self.path).map(Into::into)
@@ -56,6 +58,12 @@ impl Messages {
     pub(crate) fn last_words(&self) -> String {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.iter().map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The same of a process that has ended: its words are on their way through the pipe.
+    pub(crate) async fn last_words_of_ended(&self) -> String {
+        time::sleep(Duration::from_millis(20)).await;
+        self.last_words()
     }
 
     async fn read(self, mut pipe: pipe::Receiver) {
@@ -81,8 +89,9 @@ impl Messages {
         if text.is_empty() || text.contains("externally provided fw_cfg item names") {
             return;
         }
-        let text = text.strip_prefix("qemu-system-x86_64: ").unwrap_or(&text).to_owned();
-        tracing::info!("QEMU says: {text}");
+        let own_name = ["qemu-system-x86_64: ", "swtpm: "].iter().find_map(|name| text.strip_prefix(name));
+        let text = own_name.unwrap_or(&text).to_owned();
+        tracing::info!("{} says: {text}", self.speaker);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT {
             last.pop_front();
@@ -93,14 +102,14 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, time::Duration};
+    use std::io::Write as _;
 
     use super::*;
 
     #[tokio::test]
     async fn the_last_words_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let messages = Messages::open(dir.path().join("pipe")).unwrap();
+        let messages = Messages::open(dir.path().join("pipe"), "QEMU").unwrap();
         let mut qemu = fs::File::from(messages.writer().unwrap());
         qemu.write_all(b"one\ntwo\n\nqemu-system-x86_64: three\nfour\n").unwrap();
         let said = async {
@@ -108,7 +117,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(5), said).await.unwrap();
+        time::timeout(Duration::from_secs(5), said).await.unwrap();
         assert_eq!(messages.last_words(), "two; three; four");
     }
 }

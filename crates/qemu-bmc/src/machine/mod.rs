@@ -13,13 +13,14 @@
 //! [`driver`] is the only place from which QEMU is commanded, unless something else started it: then it is
 //! [`foreign`]. It takes intents from the model, one after
 //! the other, and reports facts. [`guest`] is a running QEMU with its connections; [`argv`] the command line
-//! that made it; [`parts`] what it is put together from; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
+//! that made it; [`parts`] what it is put together from; [`companion`] what runs beside it; [`boot`] the order of devices; [`monitor`] says what an event of QEMU's means.
 //!
 //! A controller that starts finds a machine that is running already by [`guest::Record`] and takes it over:
 //! whatever ends this program, the guest runs on.
 
 pub(crate) mod argv;
 mod boot;
+mod companion;
 mod disk;
 mod driver;
 mod firmware;
@@ -32,7 +33,9 @@ mod monitor;
 pub(crate) mod nic;
 pub(crate) mod parts;
 mod setup;
+mod tpm;
 
 pub(crate) use boot::usual_order;
+pub(crate) use companion::Shown as ShownCompanion;
 pub(crate) use driver::{Driver, End, Order, Stop, preview};
 pub(crate) use foreign::Foreign;

@@ -4,8 +4,11 @@
 //! that a disk takes.
 
 use super::{
+    argv::Sockets,
+    companion::Companion,
     disk::{self, Image},
     firmware::{self, FirmwareFiles},
+    tpm::Tpm,
 };
 use crate::config::{MachinePlan, Paths};
 
@@ -17,22 +20,31 @@ pub(crate) struct Parts {
     pub(crate) disk: Option<Image>,
     pub(crate) cdrom: Option<Image>,
     pub(crate) firmware: FirmwareFiles,
+    pub(crate) tpm: Option<Tpm>,
 }
 
 impl Parts {
     /// What `qemu-bmc check` shows. Changes nothing.
     pub(crate) fn look(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        Self::with(plan, firmware::locate(plan.firmware.kind, &paths.state_dir)?)
+        Self::with(plan, firmware::locate(plan.firmware.kind, &paths.state_dir)?, paths)
     }
 
     /// What a machine starts with.
     pub(crate) fn make(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        Self::with(plan, firmware::prepare(plan.firmware.kind, &paths.state_dir)?)
+        let parts = Self::with(plan, firmware::prepare(plan.firmware.kind, &paths.state_dir)?, paths)?;
+        parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
+        Ok(parts)
     }
 
-    fn with(plan: &MachinePlan, firmware: FirmwareFiles) -> Result<Self, Error> {
+    fn with(plan: &MachinePlan, firmware: FirmwareFiles, paths: &Paths) -> Result<Self, Error> {
         let disk = plan.storage.disk.as_deref().map(disk::inspect).transpose()?;
         let cdrom = plan.storage.cdrom.as_deref().map(disk::inspect).transpose()?;
-        Ok(Self { disk, cdrom, firmware })
+        let tpm = plan.firmware.tpm.then(|| Tpm::find(&paths.state_dir)).transpose()?;
+        Ok(Self { disk, cdrom, firmware, tpm })
+    }
+
+    /// What is to run beside QEMU.
+    pub(crate) fn companions(&self, sockets: &Sockets) -> Vec<Companion> {
+        self.tpm.iter().map(|tpm| tpm.companion(&sockets.tpm)).collect()
     }
 }

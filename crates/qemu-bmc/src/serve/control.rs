@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{UnixListener, UnixStream},
+    sync::watch,
     time,
 };
 
@@ -29,6 +30,7 @@ use crate::{
     config::Mac,
     console::{Console, HISTORY},
     controller::Controller,
+    machine::ShownCompanion,
 };
 
 /// A request is one short line, said at once.
@@ -166,6 +168,9 @@ pub(crate) struct Status {
     pub(crate) ipmi_interface: Option<String>,
     /// The guest's NICs, of the machine that runs or the one that ran last.
     pub(crate) nics: Vec<NicLine>,
+    /// What the machine needs beside QEMU.
+    #[serde(default)]
+    pub(crate) companions: Vec<CompanionLine>,
     /// What happened last: seconds since 1970, and a sentence.
     pub(crate) events: Vec<(u64, String)>,
 }
@@ -181,6 +186,15 @@ pub(crate) struct NicLine {
     pub(crate) attached: String,
     /// Whether it has a link.
     pub(crate) up: bool,
+}
+
+/// A process beside QEMU.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CompanionLine {
+    /// What it is to the guest.
+    pub(crate) name: String,
+    /// Its number; none if it ended although the machine runs.
+    pub(crate) pid: Option<i32>,
 }
 
 /// An entry of the event log.
@@ -199,6 +213,8 @@ pub(crate) struct Control {
     pub(crate) controller: Arc<Controller>,
     pub(crate) console: Arc<Console>,
     pub(crate) ipmi: Place,
+    /// What runs beside the machine, if the machine is ours.
+    pub(crate) companions: Option<watch::Receiver<Vec<ShownCompanion>>>,
 }
 
 /// Makes the socket. A socket that nobody answers on is a dead program's, and is replaced.
@@ -309,6 +325,11 @@ impl Control {
         Some(format!("{interface}{matter}"))
     }
 
+    fn companions(&self) -> Vec<CompanionLine> {
+        let shown = self.companions.as_ref().map(|shown| shown.borrow().clone()).unwrap_or_default();
+        shown.into_iter().map(|ShownCompanion { name, pid }| CompanionLine { name, pid }).collect()
+    }
+
     fn event_log(&self) -> Vec<LogEntry> {
         self.controller.with(|bmc| {
             let entries = bmc.sel().entries();
@@ -347,6 +368,7 @@ impl Control {
             ipmi: self.ipmi.addresses.clone(),
             ipmi_interface,
             nics: nics(bmc),
+            companions: self.companions(),
             events: events.collect(),
         })
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Row, Setting};
+use super::{FLAG, Row, Setting};
 use crate::config::{
     firmware::{BootOrder, Firmware},
     value,
@@ -20,5 +20,9 @@ settings! {
     VM_BOOT_MENU_TIMEOUT: Option<Duration> = Setting::new(
         "VM_BOOT_MENU_TIMEOUT", "machine.boot_menu_timeout", "0", value::menu_timeout, "milliseconds, 0 to 65535",
         "how long the firmware shows its boot menu; 0 is not at all",
+    );
+    VM_TPM: bool = Setting::new(
+        "VM_TPM", "machine.tpm", "false", value::flag, FLAG,
+        "a TPM 2.0, which keeps its state in STATE_DIR; takes the package swtpm",
     );
 }

@@ -1,5 +1,7 @@
 //! The firmware, and what it is told.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{
@@ -25,6 +27,12 @@ pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
             }));
         }
     }
+}
+
+/// The newer of a PC's two interfaces to a TPM, which is also the one that Linux, Windows, SeaBIOS and OVMF all have.
+pub(super) fn tpm(line: &mut Line, socket: &Path) {
+    line.pair("-chardev", &[Part::Text("socket,id=tpm0,path="), Part::Path(socket)]);
+    line.words(&["-tpmdev", "emulator,id=tpm0,chardev=tpm0", "-device", "tpm-crb,tpmdev=tpm0"]);
 }
 
 pub(super) fn boot_menu(line: &mut Line, spec: &Spec<'_>) {

@@ -28,10 +28,12 @@ impl Machine {
     /// Takes over a machine that an earlier controller left running.
     pub(super) async fn take_over(&mut self) {
         let Some(Found { process, setup, nics }) = Record::find(&self.driver.paths.run_dir) else {
-            self.nics.release().await;
+            self.companions.take_over();
+            self.release().await;
             return;
         };
         info!("a machine is running already (process {}): it is taken over", process.pid());
+        let losses = self.companions.take_over();
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
         let Adopted { mut guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
@@ -55,6 +57,8 @@ impl Machine {
         self.guest = Some(guest);
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.report(Fact::Adopted);
+        self.show_companions();
+        losses.iter().for_each(|loss| self.lost_companion(loss));
         self.look_whether_it_runs().await;
         self.show_nics();
         self.follow_interfaces().await;

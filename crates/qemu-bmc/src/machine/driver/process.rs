@@ -1,8 +1,6 @@
 //! How the driver starts a QEMU process and ends it.
 
-use std::ffi::OsString;
-
-use bmc::{BootDevice, Identity, StopReason};
+use bmc::{BootDevice, StopReason};
 use qmp::commands::Quit;
 use rustix::thread::CapabilitySet;
 use tokio::time;
@@ -14,7 +12,6 @@ use super::{
         boot,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
-        nic::NicSet,
         parts::Parts,
     },
     Machine,
@@ -22,7 +19,7 @@ use super::{
 };
 use crate::{
     chain,
-    config::{BootSource, MachinePlan},
+    config::MachinePlan,
     console::Connection,
     serve::{ipmi_inband::InBand, vnc::HostScreen},
 };
@@ -45,7 +42,7 @@ impl Machine {
     pub(super) async fn start(&mut self) -> Result<(), Error> {
         let outcome = self.launch().await;
         if outcome.is_err() {
-            self.nics.release().await;
+            self.release().await;
         }
         outcome
     }
@@ -59,7 +56,19 @@ impl Machine {
         let identity = self.controller().with(|bmc| bmc.shown_identity());
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
-        let arguments = self.command_line(&identity, accelerator, &prepared.set, &order, setup).await?;
+        let parts = self.parts().await?;
+        self.companions.start(parts.companions(&self.sockets)).await?;
+        self.show_companions();
+        let arguments = argv::arguments(&argv::Spec {
+            plan: &self.driver.plan,
+            identity: &identity,
+            accelerator,
+            parts: &parts,
+            sockets: &self.sockets,
+            nics: &prepared.set,
+            order: &order,
+            setup,
+        });
         let program = self.driver.plan.hardware.qemu_binary.clone();
         tracing::debug!("{}", argv::shell(&program, &arguments));
 
@@ -103,28 +112,10 @@ impl Machine {
         Ok(())
     }
 
-    async fn command_line(
-        &self,
-        identity: &Identity,
-        accelerator: Accelerator,
-        nics: &NicSet,
-        order: &[BootSource],
-        setup: bool,
-    ) -> Result<Vec<OsString>, Error> {
-        let plan = &self.driver.plan;
-        let (machine, paths) = (plan.clone(), self.driver.paths.clone());
+    async fn parts(&self) -> Result<Parts, Error> {
+        let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
         // A slow disk must not keep the doors from answering.
-        let parts = tokio::task::spawn_blocking(move || Parts::make(&machine, &paths)).await??;
-        Ok(argv::arguments(&argv::Spec {
-            plan,
-            identity,
-            accelerator,
-            parts: &parts,
-            sockets: &self.sockets,
-            nics,
-            order,
-            setup,
-        }))
+        tokio::task::spawn_blocking(move || Parts::make(&plan, &paths)).await?
     }
 
     /// KVM where it really works. Found out once.
@@ -171,7 +162,7 @@ impl Machine {
             }
         };
         self.guest = None;
-        self.nics.release().await;
+        self.release().await;
         Some(why)
     }
 }

@@ -76,6 +76,11 @@ impl Spawn {
         self
     }
 
+    /// The arguments so far.
+    pub(crate) fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
     /// Sets a variable of the program's environment.
     #[cfg_attr(not(test), expect(dead_code, reason = "no program needs a variable yet"))]
     pub(crate) fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
