@@ -15,7 +15,7 @@ use crate::support::{Machine, SOON, Setup, run};
 fn every_bad_value_is_named_in_one_message_and_nothing_starts() {
     let setup = Setup::new();
     let file = setup.folder.path().join("qemu-bmc.toml");
-    fs::write(&file, "[machine]\ncpu = 2\n\n[[user]]\nname = \"op\"\nprivilege = \"boss\"\n").unwrap();
+    fs::write(&file, "[machine]\ncpuz = 2\n\n[[user]]\nname = \"op\"\nprivilege = \"boss\"\n").unwrap();
     let setup = setup
         .with("QEMU_BMC_CONFIG", file.display())
         .with("VM_MEMORY", "lots")
@@ -37,7 +37,7 @@ fn every_bad_value_is_named_in_one_message_and_nothing_starts() {
         "IPMI_CIPHER_SUITES: got \"0\"",
         "SOL_PORT: got \"console\"",
         "QEMU_EXTRA_ARGS: ",
-        "machine.cpu is not a setting; did you mean machine.cpus?",
+        "machine.cpuz is not a setting; did you mean machine.cpus?",
         "boss",
     ] {
         assert!(said.err.contains(name), "no {name:?} in:\n{}", said.err);
@@ -162,7 +162,7 @@ fn check_prints_a_command_line_that_a_shell_reads_back() {
     // A path with what shells and QEMU have a meaning for.
     let disk = setup.folder.path().join("a disk, 'quoted' $HOME=1.raw");
     fs::File::create(&disk).unwrap().set_len(1 << 20).unwrap();
-    let setup = setup.with("VM_DISK", disk.display()).with("QEMU_EXTRA_ARGS", "-name 'two words'");
+    let setup = setup.with("VM_DISK", disk.display()).with("QEMU_EXTRA_ARGS", "-k 'two words'");
     let said = run(&mut setup.command(&["check"]), SOON).ok();
     let line = said.split_once("QEMU would be started as:\n").unwrap().1;
     // The shell shows what it would have given to QEMU.
@@ -170,7 +170,7 @@ fn check_prints_a_command_line_that_a_shell_reads_back() {
     let script = format!("printf '%s\\n' {arguments}");
     let words = run(Command::new("sh").args(["-e", "-c", &script]), SOON).ok();
     let words: Vec<&str> = words.lines().collect();
-    assert!(words.ends_with(&["-name", "two words"]), "{words:#?}");
+    assert!(words.ends_with(&["-k", "two words"]), "{words:#?}");
     let filename = format!("\"filename\":\"{}\"", disk.display());
     assert!(words.iter().any(|word| word.contains(&filename)), "no {filename} in {words:#?}");
     assert!(!said.contains("IPMI_PASS             password"), "{said}");

@@ -138,7 +138,7 @@ fn a_guest_with_ssif_has_a_bmc() {
 
 #[test]
 fn an_interface_that_the_machine_can_not_have_is_refused_in_qemus_words() {
-    let setup = Setup::new().with("VM_IPMI", "ssif").with("QEMU_EXTRA_ARGS", "-machine q35,smbus=off");
+    let setup = Setup::new().with("VM_IPMI", "ssif").with("VM_MACHINE", "q35,smbus=off");
     let machine = setup.start();
     machine.local(&["power", "on"]).ok();
     machine.wait_log("the machine did not start", SOON);

@@ -81,6 +81,12 @@ impl Abilities {
         Self(self.0 | 1 << request as u8)
     }
 
+    /// These, without one.
+    #[must_use]
+    pub const fn without(self, request: PowerRequest) -> Self {
+        Self(self.0 & !(1 << request as u8))
+    }
+
     /// Whether a request is one of them.
     pub fn has(self, request: PowerRequest) -> bool {
         self.0 & 1 << request as u8 != 0

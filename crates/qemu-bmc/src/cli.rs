@@ -6,7 +6,6 @@ use std::{
     io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::unix::net::UnixStream,
-    path::Path,
     thread,
     time::Duration,
 };
@@ -18,7 +17,7 @@ pub(crate) use self::output::nobody_reads;
 use self::output::output;
 use crate::{
     config::{self, ThisHost},
-    machine::{argv, parts::Parts, preview},
+    machine::{argv, kvm, parts::Parts, preview},
     nics::host::Host,
     serve::{
         control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction},
@@ -60,7 +59,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         writeln!(out, "warning: {warning}")?;
     }
     let parts = Parts::look(&plan.machine, &plan.paths).map_err(|error| anyhow::anyhow!(error))?;
-    let kvm = plan.machine.hardware.kvm && Path::new("/dev/kvm").exists();
+    let kvm = kvm::is_likely(&plan.machine.hardware);
     let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
     let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();
     let node = uuid::Uuid::from_bytes(identity.uuid);
@@ -80,7 +79,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
         argv::shell(&plan.machine.hardware.qemu_binary, &arguments)
     )?;
     if kvm {
-        writeln!(out, "KVM is tried before it is used: if it does not work here, with -accel tcg -cpu max.")?;
+        writeln!(out, "KVM is tried before it is used: if it does not work here, with -accel tcg.")?;
     }
     Ok(())
 }

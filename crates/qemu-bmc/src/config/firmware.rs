@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use super::hardware::Platform;
+
 /// What starts the guest.
 #[derive(Clone, Debug)]
 pub(crate) struct FirmwarePlan {
     /// Which it is.
     pub(crate) kind: Firmware,
+    /// For which machine.
+    pub(crate) platform: Platform,
     /// How long it shows its boot menu, if at all; below 65.536 s, QEMU's limit.
     pub(crate) menu_timeout: Option<Duration>,
     /// Whether the machine has a TPM.

@@ -5,6 +5,7 @@
 
 mod firmware;
 mod hardware;
+mod hold;
 mod nics;
 mod storage;
 
@@ -20,12 +21,13 @@ use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 
 use super::{
     ConfigErrors,
+    hardware::Platform,
     host::{Host, PathKind},
     plan::*,
     reader::{Findings, Reader},
     said::{Said, Texts},
     sensors,
-    settings::{self, Row, user},
+    settings::{self, Row, Setting, user},
     value,
 };
 
@@ -120,12 +122,13 @@ impl Reader<'_> {
         let name = self.get(&settings::VM_NAME);
         let uuid = self.get(&settings::VM_UUID);
         let serial = self.get(&settings::VM_SERIAL);
-        let labels = self.labels();
         let hardware = self.hardware();
+        let platform = hardware.as_ref().map_or(Platform::Q35, |hardware| hardware.machine.platform);
+        let labels = self.labels(hardware.as_ref().is_some_and(|hardware| hardware.hide_hypervisor));
         let storage = self.storage();
         let boot = self.get(&settings::VM_BOOT);
-        let firmware = self.firmware();
-        let ipmi = self.get(&settings::VM_IPMI);
+        let firmware = self.firmware(platform);
+        let ipmi = self.system_interface(platform);
         let nics = self.nics();
         let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
 
@@ -143,9 +146,31 @@ impl Reader<'_> {
         })
     }
 
-    fn labels(&mut self) -> Option<Labels> {
-        let manufacturer = self.get(&settings::VM_MANUFACTURER);
-        let product = self.get(&settings::VM_PRODUCT);
+    fn system_interface(&mut self, platform: Platform) -> Option<Option<SystemInterface>> {
+        use SystemInterface::{Bt, Kcs, PciKcs, Ssif};
+
+        let interface = self.get(&settings::VM_IPMI)?;
+        let row = &settings::VM_IPMI.row;
+        if platform != Platform::Virt {
+            return Some(interface);
+        }
+        if !self.is_said(row) {
+            self.show(row, "pci-kcs");
+            return Some(Some(PciKcs));
+        }
+        if matches!(interface, Some(Kcs | Bt | Ssif)) {
+            self.refuse(row, "an ARM machine has neither an ISA bus nor an SMBus: try pci-kcs or pci-bt");
+        }
+        Some(interface)
+    }
+
+    fn labels(&mut self, hide_hypervisor: bool) -> Option<Labels> {
+        let mut manufacturer = self.get(&settings::VM_MANUFACTURER);
+        let mut product = self.get(&settings::VM_PRODUCT);
+        if hide_hypervisor {
+            self.hide_in_label(&settings::VM_MANUFACTURER, &mut manufacturer, "Generic");
+            self.hide_in_label(&settings::VM_PRODUCT, &mut product, "Server");
+        }
         let part_number = self.get(&settings::VM_PART_NUMBER);
         let asset_tag = self.get(&settings::VM_ASSET_TAG);
         Some(Labels {
@@ -154,6 +179,25 @@ impl Reader<'_> {
             part_number: part_number?,
             asset_tag: asset_tag?,
         })
+    }
+
+    /// A label that nobody asked for gives nothing away.
+    fn hide_in_label(
+        &mut self,
+        setting: &'static Setting<String>,
+        label: &mut Option<String>,
+        neutral: &str,
+    ) {
+        const TELLING: [&str; 4] = ["qemu", "bochs", "kvm", "virtual"];
+
+        let Some(label) = label else { return };
+        if !self.is_said(&setting.row) {
+            neutral.clone_into(label);
+            self.show(&setting.row, neutral);
+        } else if TELLING.iter().any(|word| label.to_ascii_lowercase().contains(word)) {
+            let name = self.texts.name(&setting.row);
+            self.warn(format!("{name} says what VM_HIDE_HYPERVISOR is to hide: {label:?}"));
+        }
     }
 
     fn controller(&mut self, more_users: &[Texts]) -> Option<ControllerPlan> {

@@ -42,6 +42,11 @@ impl Reader<'_> {
         self.accept((setting.parse)(text), &self.texts.name(row), (!row.secret).then_some(text), row)
     }
 
+    /// Whether anybody said anything of it.
+    pub(super) fn is_said(&self, row: &'static Row) -> bool {
+        !matches!(self.texts.text(row).1, Origin::Default)
+    }
+
     /// The value of one of a family, or a problem.
     pub(super) fn get_member<T>(&mut self, setting: &'static Setting<T>, member: &Member) -> Option<T> {
         let Member { text, origin, .. } = member;

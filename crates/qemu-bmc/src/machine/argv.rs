@@ -4,6 +4,7 @@
 //! QEMU starts paused (`-S`) and listens on unix sockets; the controller connects to all of them and then
 //! lets it run. So the first byte of the firmware is seen, and a controller that restarts connects again.
 
+mod board;
 mod drives;
 mod firmware;
 mod identity;
@@ -19,7 +20,6 @@ use line::{Line, Part};
 
 use super::{
     boot,
-    firmware::FirmwareFiles,
     nic::{self, NicSet},
     parts::Parts,
 };
@@ -103,17 +103,8 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     // A panic is reported and the machine stays as it is, like a physical one.
     line.words(&["-action", "panic=none"]);
 
-    let mut machine = String::from("q35");
-    if let FirmwareFiles::Uefi { .. } = spec.parts.firmware {
-        machine.push_str(",pflash0=firmware-code,pflash1=firmware-variables");
-    }
-    line.words(&["-machine", &machine]);
-    line.words(match spec.accelerator {
-        Accelerator::Kvm => &["-accel", "kvm", "-cpu", "host"],
-        Accelerator::Tcg => &["-accel", "tcg", "-cpu", "max"],
-    });
-    line.words(&["-smp", &plan.hardware.cpus.smp, "-m", &format!("{}M", plan.hardware.memory_mib)]);
-    identity::smbios(&mut line, identity, &uuid.to_string());
+    board::board(&mut line, spec);
+    identity::smbios(&mut line, identity, &uuid.to_string(), plan.hardware.hide_hypervisor);
     firmware::firmware(&mut line, spec);
     firmware::boot_menu(&mut line, spec);
     if spec.parts.tpm.is_some() {
@@ -137,11 +128,15 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-serial", "chardev:serial0"]);
     line.pair("-vnc", &[Part::Text("unix:"), Part::Path(&sockets.vnc), Part::Text(",share=force-shared")]);
 
-    line.words(&["-device", "VGA,id=vga0"]);
+    let platform = plan.hardware.machine.platform;
+    line.words(&["-device", &format!("{},id=vga0", platform.screen())]);
     line.words(&["-device", "qemu-xhci,id=usb0", "-device", "usb-tablet,id=tablet0,bus=usb0.0"]);
+    if !platform.has_keyboard() {
+        line.words(&["-device", "usb-kbd,id=keyboard0,bus=usb0.0"]);
+    }
     line.words(&["-object", "rng-random,id=rng0,filename=/dev/urandom"]);
     line.words(&["-device", "virtio-rng-pci,id=virtio-rng0,rng=rng0"]);
-    line.words(&["-device", "pvpanic,id=pvpanic0"]);
+    line.words(&["-device", &format!("{},id=pvpanic0", platform.panic_notifier())]);
     drives::drives(&mut line, spec);
     line.words(&["-nic", "none"]);
     nics(&mut line, spec);
@@ -149,6 +144,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
         system_interface(&mut line, interface, &sockets.ipmi);
     }
 
+    if let Some(file) = &plan.hardware.qemu_config {
+        line.pair("-readconfig", &[Part::Path(file)]);
+    }
     line.0.extend(plan.hardware.extra_args.iter().map(OsString::from));
     line.0
 }
@@ -170,7 +168,8 @@ fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) 
 
 fn nics(line: &mut Line, spec: &Spec<'_>) {
     let NicSet { nics, ports, .. } = spec.nics;
-    for port in nic::ports(*ports) {
+    let platform = spec.plan.hardware.machine.platform;
+    for port in nic::ports(platform, *ports) {
         line.words(&["-device", &port.to_string()]);
     }
     for nic in nics {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bmc::{BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use bmc::{Abilities, BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
 use nics::Nics;
 pub(crate) use nics::preview;
 use qmp::commands::{InjectNmi, QueryStatus, SystemPowerdown, SystemReset};
@@ -114,6 +114,9 @@ impl Driver {
         let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"), "QEMU")?;
         let nics = Nics::new(&self.plan, &self.paths.run_dir);
         let companions = Companions::new(&self.paths.run_dir);
+        if !self.plan.hardware.machine.platform.has_nmi() {
+            self.controller.with(|bmc| bmc.set_abilities(Abilities::ALL.without(PowerRequest::Nmi)));
+        }
         let mut machine = Machine {
             driver: self,
             sockets,

@@ -5,21 +5,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::config::Firmware;
+use crate::config::{Firmware, FirmwarePlan, Platform};
 
 /// Firmware, ready to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FirmwareFiles {
     /// SeaBIOS, which QEMU brings along.
     Bios,
-    /// OVMF: code that is shared and read-only, variables that are this machine's own.
+    /// OVMF, or AAVMF, which is the same for ARM: code that is shared and read-only, variables that are this machine's own.
     Uefi { code: PathBuf, variables: PathBuf },
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FirmwareError {
-    #[error("no UEFI firmware found (looked for {}); install the package ovmf", looked.join(", "))]
-    NotFound { looked: Vec<&'static str> },
+    #[error("no UEFI firmware found (looked for {}); install the package {package}", looked.join(", "))]
+    NotFound { looked: Vec<&'static str>, package: &'static str },
     #[error("{doing} {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
 }
@@ -34,32 +34,48 @@ const OVMF: [(&str, &str); 6] = [
     ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
 ];
 
+/// Where they put the same for ARM, of the size that the board's flash memory has.
+const AAVMF: [(&str, &str); 4] = [
+    ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    ("/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw", "/usr/share/edk2/aarch64/vars-template-pflash.raw"),
+    ("/usr/share/qemu/edk2-aarch64-code.fd", "/usr/share/qemu/edk2-arm-vars.fd"),
+];
+
 /// Finds the firmware.
-pub(crate) fn locate(firmware: Firmware, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
-    match firmware {
+pub(crate) fn locate(firmware: &FirmwarePlan, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
+    match firmware.kind {
         Firmware::Bios => Ok(FirmwareFiles::Bios),
         Firmware::Uefi => {
-            let (code, _) = ovmf()?;
+            let (code, _) = uefi(firmware.platform)?;
             Ok(FirmwareFiles::Uefi { code: code.to_owned(), variables: state_dir.join("uefi-variables.fd") })
         }
     }
 }
 
 /// Finds the firmware, and makes the machine's own variables where there are none yet.
-pub(crate) fn prepare(firmware: Firmware, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
+pub(crate) fn prepare(firmware: &FirmwarePlan, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
     let files = locate(firmware, state_dir)?;
     if let FirmwareFiles::Uefi { variables, .. } = &files {
-        let (_, template) = ovmf()?;
+        let (_, template) = uefi(firmware.platform)?;
         keep_variables(template, variables)?;
     }
     Ok(files)
 }
 
-fn ovmf() -> Result<(&'static Path, &'static Path), FirmwareError> {
-    OVMF.iter()
+fn uefi(platform: Platform) -> Result<(&'static Path, &'static Path), FirmwareError> {
+    let (builds, package) = match platform {
+        Platform::Q35 | Platform::Pc => (&OVMF[..], "ovmf"),
+        Platform::Virt => (&AAVMF[..], "qemu-efi-aarch64"),
+    };
+    builds
+        .iter()
         .map(|(code, template)| (Path::new(*code), Path::new(*template)))
         .find(|(code, template)| code.exists() && template.exists())
-        .ok_or_else(|| FirmwareError::NotFound { looked: OVMF.iter().map(|(code, _)| *code).collect() })
+        .ok_or_else(|| FirmwareError::NotFound {
+            looked: builds.iter().map(|(code, _)| *code).collect(),
+            package,
+        })
 }
 
 /// Variables of another size belong to another build of the firmware, which could not read them: they are

@@ -10,6 +10,7 @@ use std::{fs, io, path::Path, time::Duration};
 use rustix::thread::CapabilitySet;
 
 use crate::chain;
+use crate::config::{HardwarePlan, Platform};
 use crate::os::children::{self, Ended, Spawn};
 
 /// How long the ROM may take. A working KVM needs a fraction of this; a hung one is found out by it.
@@ -18,6 +19,8 @@ const MOMENT: Duration = Duration::from_millis(1500);
 /// What the ROM writes to the debug port, and what QEMU's exit status becomes of it.
 const SIGN: i32 = 0x2a;
 const EXIT_STATUS: i32 = SIGN << 1 | 1;
+
+const DEVICE: &str = "/dev/kvm";
 
 const ROM_SIZE: usize = 64 << 10;
 const RESET_VECTOR: usize = 0xfff0;
@@ -58,6 +61,9 @@ const CODE: [u8; 206] = [
 /// What is in the way of KVM.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoKvm {
+    /// It executes the host's kind of instructions alone.
+    #[error("KVM can't run a guest for {0} on this host")]
+    Foreign(&'static str),
     /// There is no such device.
     #[error("/dev/kvm does not exist: hardware virtualisation is off, or the device was not passed in")]
     Missing,
@@ -75,15 +81,28 @@ pub(crate) enum NoKvm {
     Hangs,
 }
 
+/// Whether it is worth trying.
+pub(crate) fn is_likely(hardware: &HardwarePlan) -> bool {
+    hardware.kvm && hardware.machine.platform.is_native() && Path::new(DEVICE).exists()
+}
+
 /// Runs the ROM under KVM. Takes some tens of milliseconds where KVM works.
-pub(crate) async fn probe(qemu: &Path, run_dir: &Path) -> Result<(), NoKvm> {
-    let device = Path::new("/dev/kvm");
+pub(crate) async fn probe(hardware: &HardwarePlan, run_dir: &Path) -> Result<(), NoKvm> {
+    let platform = hardware.machine.platform;
+    if !platform.is_native() {
+        return Err(NoKvm::Foreign(platform.architecture()));
+    }
+    let device = Path::new(DEVICE);
     match fs::File::options().read(true).write(true).open(device) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(NoKvm::Missing),
         Err(error) => return Err(NoKvm::Forbidden(error)),
     }
-    run_rom(qemu, run_dir, &["-accel", "kvm", "-cpu", "host"]).await
+    if platform == Platform::Virt {
+        // The ROM is for a PC. A KVM that opens and does not work is unheard of where there is no nesting.
+        return Ok(());
+    }
+    run_rom(&hardware.qemu_binary, run_dir, &["-accel", "kvm", "-cpu", "host"]).await
 }
 
 async fn run_rom(qemu: &Path, run_dir: &Path, accelerator: &[&str]) -> Result<(), NoKvm> {

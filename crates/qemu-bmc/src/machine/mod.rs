@@ -26,12 +26,13 @@ mod driver;
 mod firmware;
 mod foreign;
 mod guest;
-mod kvm;
+pub(crate) mod kvm;
 mod load;
 mod messages;
 mod monitor;
 pub(crate) mod nic;
 pub(crate) mod parts;
+pub(crate) mod platform;
 mod setup;
 mod tpm;
 

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Each has a root port of its own: on q35 that is where a device can be plugged in while the guest runs, and a
-//! place that no other device can take, so that a guest's names for its NICs (`enp1s0`) stay what they were.
+//! place that no other device can take, so that a guest's names for its NICs (`enp1s0`) stay what they were. A
+//! machine without PCI Express has slots for that.
 //! Everything is said in JSON, which the command line takes as well as the monitor, so that a NIC that comes
 //! later is the same as one that was there from the start.
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    config::{Forward, Mac},
+    config::{Forward, Mac, Platform},
     nics::selection,
 };
 
@@ -36,9 +37,18 @@ pub(crate) const PORTS_MAX: usize = SLOTS * 8;
 /// 64 KiB in all, and SeaBIOS stops without a word when they are used up.
 const WITH_IO_PORTS_MAX: usize = 12;
 
+/// How many slots there are from the first one on where there are no root ports, each for one NIC.
+const SLOTS_OF_PCI: usize = 0x20 - FIRST_SLOT;
+
 /// How many NICs of this model there is room for.
-pub(crate) fn room(model: &str) -> usize {
-    if is_virtio(model) && !model.ends_with("-transitional") { PORTS_MAX } else { WITH_IO_PORTS_MAX }
+pub(crate) fn room(platform: Platform, model: &str) -> usize {
+    if !platform.has_root_ports() {
+        SLOTS_OF_PCI
+    } else if is_virtio(model) && !model.ends_with("-transitional") {
+        PORTS_MAX
+    } else {
+        WITH_IO_PORTS_MAX
+    }
 }
 
 /// How many queues a NIC gets at most: more than that share no work any more.
@@ -83,7 +93,9 @@ pub(crate) struct Nic {
     pub(crate) mac: Mac,
     /// QEMU's name of the device.
     pub(crate) model: String,
-    /// The root port that it sits on.
+    /// What it is plugged into.
+    pub(crate) platform: Platform,
+    /// The root port that it sits on, or the slot, counted from the first one.
     pub(crate) port: usize,
     pub(crate) backend: Backend,
 }
@@ -153,7 +165,11 @@ impl Nic {
             // These aren't PCI devices.
             "usb-net" => set(&mut device, "bus", "usb0.0".into()),
             "ne2k_isa" => {}
-            _ => set(&mut device, "bus", port_id(self.port).into()),
+            _ if self.platform.has_root_ports() => set(&mut device, "bus", port_id(self.port).into()),
+            _ => {
+                set(&mut device, "bus", "pci.0".into());
+                set(&mut device, "addr", format!("{:#x}", FIRST_SLOT + self.port).into());
+            }
         }
         if let Some(index) = bootindex {
             set(&mut device, "bootindex", index.into());
@@ -214,9 +230,10 @@ pub(crate) fn port_id(number: usize) -> String {
     format!("nic-port{number}")
 }
 
-/// The value of `-device` for each of so many root ports.
-pub(crate) fn ports(count: usize) -> impl Iterator<Item = Value> {
-    (0..count.min(PORTS_MAX)).map(|number| {
+/// The value of `-device` for each of so many root ports, where there are such.
+pub(crate) fn ports(platform: Platform, count: usize) -> impl Iterator<Item = Value> {
+    let count = if platform.has_root_ports() { count.min(PORTS_MAX) } else { 0 };
+    (0..count).map(|number| {
         let (slot, function) = (FIRST_SLOT + number / 8, number % 8);
         json!({
             "driver": "pcie-root-port", "id": port_id(number), "bus": "pcie.0",
@@ -246,6 +263,7 @@ mod tests {
             name: "eth2".into(),
             mac: "52:54:00:00:00:02".parse().unwrap(),
             model: model.into(),
+            platform: Platform::Q35,
             port: 9,
             backend: Backend::Tap { queues: numbers(queues), vhost: Vec::new(), mtu: 9000 },
         }
@@ -271,12 +289,20 @@ mod tests {
 
     #[test]
     fn a_port_has_a_place_of_its_own() {
-        let ports: Vec<_> = ports(PORTS_MAX + 1).collect();
+        let ports: Vec<_> = ports(Platform::Q35, PORTS_MAX + 1).collect();
         assert_eq!(ports.len(), PORTS_MAX);
         assert_eq!((&ports[9]["id"], &ports[9]["addr"]), (&json!("nic-port9"), &json!("0x11.1")));
         assert_eq!(tap("e1000", &["20"]).device(None)["bus"], ports[9]["id"]);
         let places: std::collections::BTreeSet<_> = ports.iter().map(|port| port["addr"].as_str()).collect();
         assert_eq!(places.len(), PORTS_MAX);
+    }
+
+    #[test]
+    fn without_root_ports_a_nic_has_a_slot() {
+        assert_eq!(ports(Platform::Pc, 3).count(), 0);
+        let device = Nic { platform: Platform::Pc, ..tap("e1000", &["20"]) }.device(None);
+        assert_eq!((&device["bus"], &device["addr"]), (&json!("pci.0"), &json!("0x19")));
+        assert_eq!(FIRST_SLOT + room(Platform::Pc, "virtio-net-pci"), 0x20);
     }
 
     #[test]

@@ -26,12 +26,12 @@ pub(crate) struct Parts {
 impl Parts {
     /// What `qemu-bmc check` shows. Changes nothing.
     pub(crate) fn look(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        Self::with(plan, firmware::locate(plan.firmware.kind, &paths.state_dir)?, paths)
+        Self::with(plan, firmware::locate(&plan.firmware, &paths.state_dir)?, paths)
     }
 
     /// What a machine starts with.
     pub(crate) fn make(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        let parts = Self::with(plan, firmware::prepare(plan.firmware.kind, &paths.state_dir)?, paths)?;
+        let parts = Self::with(plan, firmware::prepare(&plan.firmware, &paths.state_dir)?, paths)?;
         parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
         Ok(parts)
     }

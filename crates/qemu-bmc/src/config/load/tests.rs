@@ -81,7 +81,7 @@ fn all_warnings(plan: Plan) -> Vec<String> {
 fn nothing_said_is_the_image_as_users_know_it() {
     let plan = load(&[]).unwrap();
     assert_eq!(plan.machine.hardware.memory_mib, 2048);
-    assert_eq!(plan.machine.hardware.cpus, Cpus { count: 2, smp: "2".into() });
+    assert_eq!(plan.machine.hardware.cpus, Cpus { count: 2, max: 2, smp: "2".into() });
     assert_eq!(plan.machine.storage.disk.as_deref(), Some(Path::new("/vm/disk.qcow2")));
     assert_eq!(plan.machine.storage.cdrom, None);
     assert_eq!(plan.machine.boot.sources(), [BootSource::Disk]);

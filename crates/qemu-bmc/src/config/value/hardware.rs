@@ -23,7 +23,7 @@ pub(in crate::config) fn cpus(text: &str) -> Parsed<Cpus> {
         Ok(number) if text.starts_with(|first: char| first.is_ascii_digit()) => Ok(number),
         _ => Err(Refused::Form),
     };
-    let mut count = None;
+    let (mut count, mut max) = (None, None);
     let mut product = 1_u32;
     for (index, item) in text.split(',').enumerate() {
         let (key, value) = match item.split_once('=') {
@@ -41,10 +41,14 @@ pub(in crate::config) fn cpus(text: &str) -> Parsed<Cpus> {
             product = product.saturating_mul(value);
         } else if key == "cpus" {
             count = Some(value);
+        } else {
+            max = Some(value);
         }
     }
-    match count.unwrap_or(product) {
-        count @ 1..=CPUS_MAX => Ok(Cpus { count, smp: text.to_owned() }),
+    let count = count.unwrap_or(product);
+    match max.unwrap_or(count) {
+        max if max < count => because("maxcpus is less than there are"),
+        max @ 1..=CPUS_MAX => Ok(Cpus { count, max, smp: text.to_owned() }),
         _ => because(format!("there can be {CPUS_MAX} at most")),
     }
 }
@@ -57,20 +61,20 @@ mod tests {
 
     #[test]
     fn processors_are_counted_in_the_long_form_too() {
-        for (text, count) in [
-            ("2", 2),
-            ("2,sockets=1", 2),
-            ("cpus=4,cores=2,threads=2", 4),
-            ("sockets=2,cores=3", 6),
-            ("2,maxcpus=8", 2),
-            ("1024", 1024),
+        for (text, count, max) in [
+            ("2", 2, 2),
+            ("2,sockets=1", 2, 2),
+            ("cpus=4,cores=2,threads=2", 4, 4),
+            ("sockets=2,cores=3", 6, 6),
+            ("2,maxcpus=8", 2, 8),
+            ("1024", 1024, 1024),
         ] {
-            assert_eq!(cpus(text), Ok(Cpus { count, smp: text.into() }), "{text}");
+            assert_eq!(cpus(text), Ok(Cpus { count, max, smp: text.into() }), "{text}");
         }
         for text in ["", "x", "-1", "+1", "2,", "2,3", "cores=", "2.5", "cores=x"] {
             assert_eq!(cpus(text), Err(Refused::Form), "{text}");
         }
-        for text in ["0", "1025", "2,sockts=1", "sockets=70000,cores=70000", "2,cores=0"] {
+        for text in ["0", "1025", "2,sockts=1", "4,maxcpus=2", "sockets=70000,cores=70000", "2,cores=0"] {
             assert!(matches!(cpus(text), Err(Refused::Because(_))), "{text}");
         }
     }

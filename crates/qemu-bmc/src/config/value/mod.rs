@@ -9,6 +9,7 @@ mod firmware;
 mod hardware;
 mod machine;
 mod nics;
+mod qemu;
 mod scalar;
 mod words;
 
@@ -17,6 +18,7 @@ pub(super) use firmware::*;
 pub(super) use hardware::*;
 pub(super) use machine::*;
 pub(super) use nics::*;
+pub(super) use qemu::*;
 pub(super) use scalar::*;
 pub(crate) use words::quoted;
 pub(super) use words::words;

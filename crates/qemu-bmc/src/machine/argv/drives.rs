@@ -17,7 +17,12 @@ pub(super) fn drives(line: &mut Line, spec: &Spec<'_>) {
         }));
         line.words(&["-device", &format!("virtio-blk-pci,id={DISK},drive=disk0-image{}", index(DISK))]);
     }
-    let mut cdrom = format!("ide-cd,id={CDROM},bus=ide.0");
+    let mut cdrom = if spec.plan.hardware.machine.platform.has_ide() {
+        format!("ide-cd,id={CDROM},bus=ide.0")
+    } else {
+        line.words(&["-device", "virtio-scsi-pci,id=cdrom-bus0"]);
+        format!("scsi-cd,id={CDROM},bus=cdrom-bus0.0")
+    };
     if let Some(image) = &spec.parts.cdrom {
         line.blockdev(json!({
             "node-name": "cdrom0-image", "driver": image.format, "read-only": true,

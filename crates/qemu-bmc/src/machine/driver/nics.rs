@@ -29,7 +29,7 @@ use uuid::Uuid;
 use super::super::nic::{self, Backend, Nic, NicSet, PORTS_MAX, Placed, SPARE_PORTS};
 use crate::{
     chain,
-    config::{Fallback, MachinePlan, Mode, Networks, NicsPlan},
+    config::{Fallback, MachinePlan, Mode, Networks, NicsPlan, Platform},
     nics::{
         Attachment, Link, Request, Tap,
         host::{Host, Watch},
@@ -52,6 +52,7 @@ pub(super) struct Prepared {
 pub(super) struct Nics {
     plan: NicsPlan,
     cpus: u32,
+    platform: Platform,
     /// What the guest is told that it is called.
     hostname: String,
     /// None where no interface can be the guest's.
@@ -115,6 +116,7 @@ impl Nics {
         Self {
             plan: plan.nics.clone(),
             cpus: plan.hardware.cpus.count,
+            platform: plan.hardware.machine.platform,
             hostname: nic::hostname(&plan.identity.name),
             host,
             watch: None,
@@ -166,7 +168,7 @@ impl Nics {
 
     async fn add(&mut self, mut nic: selection::Nic, links: &[Link], prepared: &mut Prepared) {
         let port = place(&self.plan, &nic.name, &self.held);
-        let room = nic::room(&self.plan.model);
+        let room = nic::room(self.platform, &self.plan.model);
         if port >= PORTS_MAX || self.held.len() >= room {
             warn!("the guest does without {}: it has room for {room} NICs of {}", nic.name, self.plan.model);
             return;
@@ -228,7 +230,8 @@ impl Nics {
     }
 
     fn nic(&self, nic: &selection::Nic, port: usize, backend: Backend) -> Nic {
-        Nic { name: nic.name.clone(), mac: nic.mac, model: self.plan.model.clone(), port, backend }
+        let (name, model) = (nic.name.clone(), self.plan.model.clone());
+        Nic { name, mac: nic.mac, model, platform: self.platform, port, backend }
     }
 
     /// QEMU's own router. The first NIC that has it, has the forwards.

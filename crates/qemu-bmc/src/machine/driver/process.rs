@@ -126,7 +126,7 @@ impl Machine {
         let accelerator = if !self.driver.plan.hardware.kvm {
             Accelerator::Tcg
         } else {
-            match kvm::probe(&self.driver.plan.hardware.qemu_binary, &self.driver.paths.run_dir).await {
+            match kvm::probe(&self.driver.plan.hardware, &self.driver.paths.run_dir).await {
                 Ok(()) => Accelerator::Kvm,
                 Err(reason) => {
                     warn!("{reason}; the guest runs in software (TCG), which is slow");

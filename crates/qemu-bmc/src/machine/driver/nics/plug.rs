@@ -94,6 +94,15 @@ impl Nics {
         Some(found)
     }
 
+    /// Whether a NIC can be plugged in there.
+    fn has_place(&self, port: usize, devices: &[String]) -> bool {
+        if self.platform.has_root_ports() {
+            devices.contains(&nic::port_id(port))
+        } else {
+            port < nic::room(self.platform, &self.plan.model)
+        }
+    }
+
     /// Plugs in the NIC of an interface that appeared.
     async fn plug(
         &mut self,
@@ -106,7 +115,7 @@ impl Nics {
         let doing = format!("plug in the NIC of {name}");
         let port = place(&self.plan, &name, &self.held);
         match devices(round).await {
-            Ok(devices) if devices.contains(&nic::port_id(port)) => self.silent = false,
+            Ok(devices) if self.has_place(port, &devices) => self.silent = false,
             Ok(_) => {
                 warn!(
                     "{name} appeared, but the machine has no port left for a NIC; it has it from the next start on"
