@@ -108,7 +108,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     firmware::firmware(&mut line, spec);
     firmware::boot_menu(&mut line, spec);
     if spec.parts.tpm.is_some() {
-        firmware::tpm(&mut line, &sockets.tpm);
+        firmware::tpm(&mut line, plan.hardware.machine.platform, &sockets.tpm);
     }
 
     for (id, socket) in [("qmp", &sockets.qmp), ("qmp-user", &sockets.user_qmp)] {

@@ -59,6 +59,14 @@ impl Platform {
         }
     }
 
+    /// The TPM, without its back end.
+    pub(crate) fn tpm(self) -> &'static str {
+        match self {
+            Self::Q35 | Self::Pc => "tpm-crb",
+            Self::Virt => "tpm-tis-device",
+        }
+    }
+
     /// Whether it has IDE's kind of drives, on the buses `ide.0` to `ide.1` at least.
     pub(crate) fn has_ide(self) -> bool {
         self != Self::Virt

@@ -68,6 +68,7 @@ const OWN_IDS: &[&str] = &[
     "ipmi0",
     "bmc0",
     "ipmi-si0",
+    "tpm0",
 ];
 const OWN_FAMILIES: &[&str] = &["nic-", "net-", "firmware-", "cdrom-", "disk", "cdrom", "ram", "share"];
 
@@ -78,7 +79,7 @@ pub(crate) fn is_own_id(id: &str) -> bool {
             family.ends_with('-') || rest.starts_with(|first: char| first.is_ascii_digit())
         })
     };
-    OWN_IDS.contains(&id) || OWN_FAMILIES.iter().any(|family| numbered(&family))
+    OWN_IDS.contains(&id) || OWN_FAMILIES.iter().any(numbered)
 }
 
 /// What is wrong with arguments, one sentence each.

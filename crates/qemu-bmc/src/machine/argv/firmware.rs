@@ -9,6 +9,7 @@ use super::{
     Spec,
     line::{Line, Part},
 };
+use crate::config::Platform;
 
 pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
     match &spec.parts.firmware {
@@ -30,9 +31,10 @@ pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
 }
 
 /// The newer of a PC's two interfaces to a TPM, which is also the one that Linux, Windows, SeaBIOS and OVMF all have.
-pub(super) fn tpm(line: &mut Line, socket: &Path) {
+pub(super) fn tpm(line: &mut Line, platform: Platform, socket: &Path) {
     line.pair("-chardev", &[Part::Text("socket,id=tpm0,path="), Part::Path(socket)]);
-    line.words(&["-tpmdev", "emulator,id=tpm0,chardev=tpm0", "-device", "tpm-crb,tpmdev=tpm0"]);
+    line.words(&["-tpmdev", "emulator,id=tpm0,chardev=tpm0"]);
+    line.words(&["-device", &format!("{},tpmdev=tpm0", platform.tpm())]);
 }
 
 pub(super) fn boot_menu(line: &mut Line, spec: &Spec<'_>) {
