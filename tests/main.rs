@@ -13,6 +13,7 @@
 )]
 
 mod architecture;
+mod attach;
 mod commands;
 mod configuration;
 mod container;
@@ -23,6 +24,7 @@ mod faults;
 mod firewall;
 mod freeipmi;
 mod fru;
+mod guest_attach;
 mod guest_boot;
 mod guest_console;
 mod guest_inband;
@@ -31,7 +33,6 @@ mod guest_power;
 mod guest_pxe;
 mod guest_sel;
 mod guest_sensors;
-mod guest_serve;
 mod guest_vnc;
 mod init;
 mod ipmi_interface;
@@ -47,7 +48,6 @@ mod refused;
 mod security;
 mod sel;
 mod sensors;
-mod serve;
 mod support;
 mod tpm;
 mod users;

@@ -88,7 +88,12 @@ pub struct Qmp(BufReader<UnixStream>);
 
 impl Qmp {
     pub fn connect(machine: &Machine) -> Self {
-        let stream = connect(&machine.folder().join("run/qmp.sock"));
+        Self::connect_at(&machine.folder().join("run/qmp.sock"))
+    }
+
+    /// A connection to the monitor of any QEMU.
+    pub fn connect_at(socket: &Path) -> Self {
+        let stream = connect(socket);
         stream.set_read_timeout(Some(SOON)).unwrap();
         let mut qmp = Self(BufReader::new(stream));
         assert!(qmp.line().get("QMP").is_some());

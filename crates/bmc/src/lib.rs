@@ -126,6 +126,8 @@ pub struct Bmc {
     pub global_enables: u8,
     /// Whether the guest's serial port is connected here, so that there is something for SOL to carry.
     pub has_console: bool,
+    /// Whether the firmware's setup can be shown, so that there is something to boot into.
+    pub has_setup: bool,
     power: Power,
     boot: BootOptions,
     chassis: Chassis,
@@ -169,6 +171,7 @@ impl Bmc {
             lan,
             global_enables: enables::EVENT_LOGGING,
             has_console: true,
+            has_setup: true,
             power: Power::default(),
             boot: BootOptions::default(),
             chassis: Chassis::default(),

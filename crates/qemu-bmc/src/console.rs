@@ -14,7 +14,9 @@
 //! The hub outlives QEMU: what an old process printed last is read to its end before the new one's first byte.
 
 mod log;
+mod port;
 mod resume;
+mod wire;
 
 use std::{
     collections::VecDeque,
@@ -25,11 +27,13 @@ use std::{
 
 use tokio::{
     net::UnixStream,
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time,
 };
 
-pub(crate) use log::{LogFile, Stdout};
+pub(crate) use log::Sinks;
+pub(crate) use port::Port;
+pub(crate) use wire::Wire;
 
 /// How much is kept for those who come later.
 pub(crate) const HISTORY: usize = 1 << 20;
@@ -211,10 +215,12 @@ impl Console {
     }
 
     async fn serve(&self, connection: Connection, sinks: &mut Sinks) -> std::io::Result<()> {
-        let Connection { stream, log, resumed } = connection;
+        // Whoever made the connection learns of its end when this goes.
+        let Connection { wire, copy, served: _served } = connection;
         let mut chunk = vec![0; CHUNK];
         let mut logged = 0;
-        let mut missed = resumed.then(|| resume::missed(&log, sinks.file.as_ref()));
+        let resumed = copy.as_ref().filter(|copy| copy.resumed);
+        let mut missed = resumed.map(|copy| resume::missed(&copy.path, sinks.file.as_ref()));
         if let Some(missed) = &missed {
             sinks.write(missed.unseen());
             self.recall(missed.all());
@@ -226,29 +232,27 @@ impl Console {
                 (state.held_until().filter(|until| *until > Instant::now()), !state.input.is_empty())
             };
             tokio::select! {
-                ready = stream.readable(), if held.is_none() => {
+                ready = wire.readable(), if held.is_none() => {
                     ready?;
-                    match stream.try_read(&mut chunk) {
+                    match wire.try_read(&mut chunk) {
                         Ok(0) => return Ok(()),
                         Ok(count) => {
                             let bytes = chunk.get(..count).unwrap_or_default();
                             let known = missed.take().map_or(0, |missed| missed.overlap(bytes));
                             self.printed(bytes.get(known..).unwrap_or_default(), sinks);
                             logged += count;
-                            if logged > QEMU_LOG_MAX {
-                                resume::truncate(&log);
+                            if let Some(copy) = copy.as_ref().filter(|_| logged > QEMU_LOG_MAX) {
+                                resume::truncate(&copy.path);
                                 logged = 0;
                             }
                         }
                         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                        // QEMU ended with input unread.
-                        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Ok(()),
                         Err(error) => return Err(error),
                     }
                 }
-                ready = stream.writable(), if typing => {
+                ready = wire.writable(), if typing => {
                     ready?;
-                    self.type_some(&stream);
+                    self.type_some(&wire);
                 }
                 () = self.stirred.notified() => {}
                 () = time::sleep_until(held.unwrap_or_else(Instant::now).into()), if held.is_some() => {}
@@ -262,10 +266,10 @@ impl Console {
     }
 
     /// An error is left to the reading side, which finds the end of the stream in its turn.
-    fn type_some(&self, stream: &UnixStream) {
+    fn type_some(&self, wire: &Wire) {
         let mut state = self.state();
         let (front, _) = state.input.as_slices();
-        match stream.try_write(front) {
+        match wire.try_write(front) {
             Ok(count) => {
                 state.input.drain(..count);
                 drop(state);
@@ -281,28 +285,30 @@ impl Console {
 /// A connection to QEMU's serial port.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: UnixStream,
-    /// Where QEMU keeps its own copy of the output.
-    pub(crate) log: PathBuf,
+    wire: Wire,
+    /// QEMU's own copy of the output, if it keeps one.
+    copy: Option<QemusCopy>,
+    /// Dropped when the connection has ended.
+    served: Option<oneshot::Sender<()>>,
+}
+
+/// Where QEMU keeps its own copy of the output.
+#[derive(Debug)]
+struct QemusCopy {
+    path: PathBuf,
     /// Whether the machine ran before this program did.
-    pub(crate) resumed: bool,
+    resumed: bool,
 }
 
-/// Where a copy of all output goes.
-#[derive(Debug, Default)]
-pub(crate) struct Sinks {
-    pub(crate) file: Option<LogFile>,
-    pub(crate) stdout: Option<Stdout>,
-}
+impl Connection {
+    /// To a QEMU that keeps a copy of its output in a file. `resumed`: it ran before this program did.
+    pub(crate) fn with_copy(stream: UnixStream, path: PathBuf, resumed: bool) -> Self {
+        Self { wire: Wire::Unix(stream), copy: Some(QemusCopy { path, resumed }), served: None }
+    }
 
-impl Sinks {
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        if let Some(file) = &mut self.file {
-            file.write(bytes);
-        }
-        if let Some(stdout) = &mut self.stdout {
-            stdout.write(bytes);
-        }
+    /// To a machine of somebody else's. `served` goes when the connection has ended.
+    pub(crate) fn of_somebody(wire: Wire, served: oneshot::Sender<()>) -> Self {
+        Self { wire, copy: None, served: Some(served) }
     }
 }
 
@@ -365,7 +371,7 @@ mod tests {
     use super::*;
 
     fn connection(stream: UnixStream) -> Connection {
-        Connection { stream, log: PathBuf::from("/nonexistent"), resumed: false }
+        Connection::with_copy(stream, PathBuf::from("/nonexistent"), false)
     }
 
     async fn hub() -> (Arc<Console>, UnixStream, mpsc::UnboundedSender<Connection>) {

@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use bmc::{Bmc, Event, Lan, RestorePolicy, Sel, Start, Users};
 use rustix::{fs::Mode, process::umask};
 use tokio::{
-    net::UnixListener,
+    net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
     sync::{oneshot, watch},
     task::{JoinError, JoinHandle, JoinSet},
@@ -154,6 +154,21 @@ pub(crate) fn inband_config(plan: &Plan, lan: &[SocketAddr]) -> ipmi::inband::Co
         trusted: plan.controller.guest_trusted,
         sol_port: plan.lan.advertised_port.unwrap_or(bound),
     }
+}
+
+/// Listens on a TCP port. `what` is for, an error says.
+pub(crate) fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
+    let doing = || format!("listen on tcp {address} for {what}");
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)
+        .with_context(doing)?;
+    socket.set_nonblocking(true).with_context(doing)?;
+    socket.set_reuse_address(true).with_context(doing)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true).with_context(doing)?;
+    }
+    socket.bind(&address.into()).with_context(doing)?;
+    socket.listen(64).with_context(doing)?;
+    TcpListener::from_std(socket.into()).with_context(doing)
 }
 
 /// What every session's secrets are drawn from.

@@ -4,11 +4,13 @@
 //! This file reads the command line and hands over: to [`run`] for the controller itself, to [`init`] for
 //! PID 1, to [`cli`] for the local commands. What the program is made of is in ARCHITECTURE.md.
 
+mod attach;
 mod cli;
 mod config;
 mod configured;
 mod console;
 mod controller;
+mod endpoint;
 mod foundation;
 mod init;
 mod lan;
@@ -20,7 +22,6 @@ mod os;
 mod run;
 mod sensors_file;
 mod serve;
-mod serve_command;
 mod store;
 
 use std::process::ExitCode;
@@ -47,7 +48,8 @@ enum Command {
     /// Run the controller and its machine in the foreground
     Run,
     /// Be the controller of a machine that something else started: QEMU by hand, libvirt
-    Serve(serve_command::Arguments),
+    #[command(alias = "serve")]
+    Attach(attach::Arguments),
     /// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
     Init(init::Arguments),
     /// Say what the configuration means and which QEMU command line it makes; start nothing
@@ -81,7 +83,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run => run::main(),
-        Command::Serve(arguments) => serve_command::main(arguments),
+        Command::Attach(arguments) => attach::main(arguments),
         Command::Init(arguments) => return init::main(arguments),
         Command::Check => cli::check(),
         Command::Settings => cli::settings(),

@@ -17,12 +17,12 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     chain,
-    config::{ConsoleLog, Plan},
-    console::{Console, LogFile, Sinks, Stdout},
+    config::Plan,
+    console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
     machine::{Driver, End, Stop},
     os::life::Life,
@@ -67,7 +67,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let mut services = Services::start(&plan, &controller, &ipmi.addresses);
     let vnc_addresses = open_vnc(&plan, screen, services.tasks())?;
     if let Some(port) = plan.console.sol_port {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;
+        let listener =
+            foundation::listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;
         services.spawn(serial_tcp::serve(listener, Arc::clone(&console)));
     }
     let local = Control {
@@ -81,7 +82,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let door =
         ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi.addresses), Arc::clone(&controller));
     services.open(|closing| door.serve(inband, closing));
-    let hub = Arc::clone(&console).run(connections, sinks(&plan));
+    let hub = Arc::clone(&console).run(connections, Sinks::open(&plan));
     services.spawn(async move {
         hub.await;
         // It ends with the driver, which is no failure.
@@ -118,26 +119,6 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     Ok((end, life))
 }
 
-fn sinks(plan: &Plan) -> Sinks {
-    let mut sinks = Sinks::default();
-    if plan.console.log != ConsoleLog::None {
-        let path = plan.paths.state_dir.join("console.log");
-        match LogFile::open(path.clone(), plan.console.log_size, plan.console.log_files) {
-            Ok(file) => sinks.file = Some(file),
-            Err(error) => {
-                warn!("open the console's log {}: {error}; the console is not logged", path.display());
-            }
-        }
-    }
-    if plan.console.log == ConsoleLog::FileAndStdout {
-        match Stdout::start() {
-            Ok(stdout) => sinks.stdout = Some(stdout),
-            Err(error) => warn!("start the thread that copies the console to standard output: {error}"),
-        }
-    }
-    sinks
-}
-
 fn open_vnc(
     plan: &Plan,
     screen: watch::Receiver<HostScreen>,
@@ -147,7 +128,7 @@ fn open_vnc(
     let everywhere = plan.vnc.addresses.iter().all(IpAddr::is_unspecified);
     let mut listeners = Vec::new();
     for address in &plan.vnc.addresses {
-        match listen(SocketAddr::new(*address, port), "VNC (VNC_PORT, VNC_ADDRESS)") {
+        match foundation::listen(SocketAddr::new(*address, port), "VNC (VNC_PORT, VNC_ADDRESS)") {
             Ok(listener) => listeners.push(listener),
             Err(error) if everywhere && address.is_ipv6() && !listeners.is_empty() => {
                 tracing::debug!("no VNC over IPv6: {}", chain(&*error));
@@ -160,18 +141,4 @@ fn open_vnc(
     let settings = VncSettings { password, name: plan.machine.identity.name.clone() };
     tasks.spawn(vnc::serve(listeners, Arc::new(settings), screen));
     Ok(addresses)
-}
-
-fn listen(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    let doing = || format!("listen on tcp {address} for {what}");
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)
-        .with_context(doing)?;
-    socket.set_nonblocking(true).with_context(doing)?;
-    socket.set_reuse_address(true).with_context(doing)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true).with_context(doing)?;
-    }
-    socket.bind(&address.into()).with_context(doing)?;
-    socket.listen(64).with_context(doing)?;
-    TcpListener::from_std(socket.into()).with_context(doing)
 }

@@ -53,7 +53,13 @@ fn set_parameter(context: &mut Context<'_>, parameter: u8, data: &[u8]) -> Resul
             let acknowledged = &mut bmc.boot_mut().acknowledged;
             *acknowledged = (*acknowledged & !mask | handled & mask) & 0x1f;
         }
-        (5, &[a, b, c, d, e]) => bmc.set_boot_flags(context.now, flags_from_wire([a, b, c, d, e])?, by),
+        (5, &[a, b, c, d, e]) => {
+            let flags = flags_from_wire([a, b, c, d, e])?;
+            if flags.valid && flags.device == BootDevice::Setup && !bmc.has_setup {
+                return Err(CompletionCode::NOT_IN_PRESENT_STATE);
+            }
+            bmc.set_boot_flags(context.now, flags, by);
+        }
         (6, &[channel, i0, i1, i2, i3, t0, t1, t2, t3]) => {
             bmc.boot_mut().initiator = InitiatorInfo {
                 channel: channel & 0x0f,
@@ -267,6 +273,15 @@ mod tests {
         assert_eq!(bench.code(CHASSIS, 0x08, &[0x85, 0x80, 0x04, 0, 0]), 0xc7);
         assert_eq!(bench.code(CHASSIS, 0x08, &[0x85, 0x80, 0x28, 0, 0, 0]), 0xcc, "selector Ah is reserved");
         assert_eq!(bench.parameter(5), [1, 5, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_setup_that_cannot_be_shown_is_refused() {
+        let mut bench = Bench::new();
+        bench.bmc.has_setup = false;
+        assert_eq!(bench.code(CHASSIS, 0x08, &[5, 0x80, 0x18, 0, 0, 0]), 0xd5);
+        assert_eq!(bench.parameter(5), [1, 5, 0, 0, 0, 0, 0]);
+        bench.set_parameter(&[5, 0x00, 0x18, 0, 0, 0]);
     }
 
     #[test]

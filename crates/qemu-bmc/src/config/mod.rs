@@ -41,6 +41,11 @@ pub(crate) use settings::reference;
 pub(crate) use storage::*;
 pub(crate) use value::quoted;
 
+/// The words of a line, as a shell splits them; none where a quote is not closed.
+pub(crate) fn words(line: &str) -> Option<Vec<String>> {
+    value::words(line).ok()
+}
+
 /// Everything that is wrong with a configuration: one sentence each, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigErrors(Vec<String>);

@@ -8,6 +8,52 @@ use std::{
     sync::mpsc,
 };
 
+use crate::config::{ConsoleLog, Plan};
+
+/// Where a copy of all output goes.
+#[derive(Debug, Default)]
+pub(crate) struct Sinks {
+    pub(super) file: Option<LogFile>,
+    pub(super) stdout: Option<Stdout>,
+}
+
+impl Sinks {
+    /// What the plan wants. A log that can't be opened is done without.
+    pub(crate) fn open(plan: &Plan) -> Self {
+        let mut sinks = Self::default();
+        if plan.console.log != ConsoleLog::None {
+            let path = plan.paths.state_dir.join("console.log");
+            match LogFile::open(path.clone(), plan.console.log_size, plan.console.log_files) {
+                Ok(file) => sinks.file = Some(file),
+                Err(error) => {
+                    tracing::warn!(
+                        "open the console's log {}: {error}; the console is not logged",
+                        path.display()
+                    );
+                }
+            }
+        }
+        if plan.console.log == ConsoleLog::FileAndStdout {
+            match Stdout::start() {
+                Ok(stdout) => sinks.stdout = Some(stdout),
+                Err(error) => {
+                    tracing::warn!("start the thread that copies the console to standard output: {error}");
+                }
+            }
+        }
+        sinks
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) {
+        if let Some(file) = &mut self.file {
+            file.write(bytes);
+        }
+        if let Some(stdout) = &mut self.stdout {
+            stdout.write(bytes);
+        }
+    }
+}
+
 /// The console's log file: `console.log`, and older ones as `console.log.1`, `console.log.2`…
 #[derive(Debug)]
 pub(crate) struct LogFile {

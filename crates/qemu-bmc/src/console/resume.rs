@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use super::{HISTORY, LogFile};
+use super::{HISTORY, log::LogFile};
 
 /// How much of the log's end is looked for in QEMU's copy.
 const NEEDLE: usize = 4 << 10;

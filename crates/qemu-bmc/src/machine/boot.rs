@@ -21,7 +21,8 @@ use crate::config::{BootOrder, BootSource};
 pub(crate) const DISK: &str = "disk0";
 pub(crate) const CDROM: &str = "cdrom0";
 
-fn chosen(device: BootDevice) -> Option<BootSource> {
+/// What a boot device is for the firmware; none where its own order counts.
+pub(crate) fn chosen(device: BootDevice) -> Option<BootSource> {
     match device {
         BootDevice::Disk | BootDevice::DiskSafe => Some(BootSource::Disk),
         BootDevice::Cdrom => Some(BootSource::Cdrom),

@@ -16,7 +16,7 @@ use std::{
 use bmc::{Abilities, BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
 use nics::Nics;
 pub(crate) use nics::preview;
-use qmp::commands::{InjectNmi, QueryStatus, SystemPowerdown, SystemReset};
+use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
 use tokio::{
     sync::{mpsc, watch},
     time,
@@ -27,7 +27,8 @@ use super::{
     argv::{Accelerator, Sockets},
     boot,
     companion::{Companions, Loss, Shown},
-    guest::{ANSWER_LIMIT, Guest, Happening, Record},
+    connection::ANSWER_LIMIT,
+    guest::{Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
     monitor::{self, Meaning},
@@ -260,13 +261,10 @@ impl Machine {
     }
 
     async fn look_whether_it_runs(&self) {
-        let Some(client) = self.guest.as_ref().and_then(Guest::client) else { return };
-        match client.call(&QueryStatus, ANSWER_LIMIT).await {
-            Ok(status) => {
-                let paused = monitor::is_paused(&status.value.status);
-                self.controller().with(|bmc| bmc.observe_paused(Instant::now(), paused));
-            }
-            Err(error) => tracing::debug!("ask whether the machine runs: {}", chain(&error)),
+        let Some(guest) = &self.guest else { return };
+        if let Some(state) = guest.state().await {
+            let paused = monitor::is_paused(&state);
+            self.controller().with(|bmc| bmc.observe_paused(Instant::now(), paused));
         }
     }
 

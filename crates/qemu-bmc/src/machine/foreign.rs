@@ -1,5 +1,6 @@
 //! A machine that something else started: plain QEMU, libvirt. It is watched and, as far as there is a way,
-//! commanded; it is never started and never ended but by a power request.
+//! commanded; it is never started but by the command that was configured for that, and never ended but by a power
+//! request.
 //!
 //! ```text
 //!              its monitor answers, or its interface connects
@@ -15,22 +16,27 @@
 //! |---|---|---|
 //! | off | `quit` | "power off", which ends QEMU |
 //! | reset, soft, NMI | the commands | as the interface says that it can |
-//! | cycle | stopped, the interval, reset, continued | refused |
-//! | on | where QEMU stayed after a shutdown (`-no-shutdown`): reset, continued | refused |
+//! | cycle | stopped, the interval, reset, continued | off, the interval, the start command |
+//! | on | where QEMU stayed after a shutdown (`-no-shutdown`): reset, continued; else the start command | the start command |
+//! | boot device | `bootindex`, changed and put back ([`boot`]) | left to the guest's firmware |
 //!
-//! Without the monitor a guest's own reboot is not seen: the interface does not tell.
+//! What there is no way for is refused (D5h). Without the monitor a guest's own reboot is not seen: the interface
+//! does not tell.
+
+mod boot;
+mod power;
+mod start;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use bmc::{Abilities, Fact, Intent, PowerRequest, Requester, StopReason};
+use bmc::{Abilities, Fact, Intent, PowerRequest, StopReason};
 use ipmi::inband::{Action, Capabilities};
 use qmp::{
-    Client, Command as _, Event, Events, Session,
-    commands::{Cont, InjectNmi, QueryStatus, Quit, Stop as StopGuest, SystemPowerdown, SystemReset},
+    Event, EventRecord,
     qapi::{RunState, ShutdownCause},
 };
 use tokio::{
@@ -40,25 +46,17 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    driver::{End, RESET_SETTLES, Stop},
-    guest::ANSWER_LIMIT,
+    connection::{ANSWER_LIMIT, Heard, Monitor},
+    driver::{End, Order, Stop},
+    messages::Messages,
     monitor::{self, Meaning},
 };
-use crate::{
-    chain,
-    config::{SoftTimeoutAction, Times},
-    controller::Controller,
-};
-
-/// How often a monitor that isn't there is looked for.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+use crate::{chain, config::Times, console::Port, controller::Controller};
+pub(crate) use start::StartCommand;
 
 /// How long a machine that ran before this program did may take to connect. After that, one that connects is
 /// another.
 const ADOPTION: Duration = Duration::from_secs(10);
-
-/// How long a machine may take to be gone after it was powered off.
-const OFF_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the driver of such a machine works with.
 pub(crate) struct Foreign {
@@ -69,6 +67,14 @@ pub(crate) struct Foreign {
     pub(crate) link: watch::Receiver<Option<Capabilities>>,
     /// What is to be done by it.
     pub(crate) actions: mpsc::UnboundedSender<Action>,
+    /// Where its serial port is, if that is known.
+    pub(crate) serial: Option<Port>,
+    /// Whether its serial port is connected.
+    pub(crate) line: watch::Receiver<bool>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    /// What starts it, if anything may.
+    pub(crate) start: Option<StartCommand>,
+    pub(crate) run_dir: PathBuf,
     pub(crate) times: Times,
     pub(crate) stop: watch::Receiver<Stop>,
     /// Whether the machine was on when this was last known.
@@ -78,37 +84,38 @@ pub(crate) struct Foreign {
 impl Foreign {
     /// Drives the machine until the program is told to stop, or the controller to restart. The machine is left
     /// as it is.
-    pub(crate) async fn run(self) -> End {
+    pub(crate) async fn run(self) -> std::io::Result<End> {
         let adopt_until = self.was_on.then(|| Instant::now() + ADOPTION);
+        let messages = match &self.start {
+            Some(_) => Some(Messages::open(self.run_dir.join("bmc-start-messages"), "the start command")?),
+            None => None,
+        };
         let mut machine = Machine {
+            monitor: self.qmp.clone().map(Monitor::at),
             driver: self,
-            monitor: None,
-            look_at: Instant::now(),
+            messages,
+            off: false,
+            paused: false,
             link_spent: false,
             shown_on: false,
             ending: None,
             soft: None,
-            settled_at: Instant::now(),
+            settling: None,
+            order_stale: false,
             adopt_until,
         };
-        machine.work().await
+        Ok(machine.work().await)
     }
-}
-
-struct Monitor {
-    client: Client,
-    events: Events,
-    /// The guest is off, and QEMU stayed.
-    off: bool,
-    /// The guest is on and held still.
-    paused: bool,
 }
 
 struct Machine {
     driver: Foreign,
     monitor: Option<Monitor>,
-    /// When to look for the monitor again.
-    look_at: Instant,
+    messages: Option<Messages>,
+    /// The monitor says that the guest is off, and QEMU stayed.
+    off: bool,
+    /// The monitor says that the guest is on and held still.
+    paused: bool,
     /// The interface is still that of a QEMU which has said that it ends.
     link_spent: bool,
     /// What was reported last.
@@ -118,7 +125,9 @@ struct Machine {
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
     /// Until when resets belong to the one that was reported.
-    settled_at: Instant,
+    settling: Option<Instant>,
+    /// Whether the boot order has to follow the model's choice once no more resets are due.
+    order_stale: bool,
     /// Until when a machine that is found on is the one that was on before.
     adopt_until: Option<Instant>,
 }
@@ -126,12 +135,11 @@ struct Machine {
 enum Next {
     Stop,
     Intent,
-    Found(Session),
-    NotFound(qmp::Error),
-    Event(Event),
-    MonitorLost,
+    Order(Order),
+    Heard(Heard),
     LinkChanged,
     SoftRanOut,
+    ResetSettled,
 }
 
 impl Machine {
@@ -149,99 +157,92 @@ impl Machine {
                         return End::Restart;
                     }
                 }
+                Next::Order(Order::SerialBreak) => self.serial_break().await,
                 Next::SoftRanOut => self.soft_ran_out(),
+                Next::ResetSettled => self.reset_settled().await,
                 happening => self.happened(happening).await,
             }
         }
     }
 
     async fn next(&mut self) -> Next {
-        let Self { driver, monitor, look_at, soft, .. } = self;
-        let Foreign { controller, qmp, link, stop, .. } = driver;
+        let Self { driver, monitor, soft, settling, .. } = self;
+        let Foreign { controller, link, line, orders, stop, .. } = driver;
+        let at = |time: &Option<Instant>| time::sleep_until(time.unwrap_or_else(Instant::now).into());
         tokio::select! {
             // What has happened is looked at before anything new is done.
             biased;
-            happening = happening(monitor, link, qmp.as_deref(), *look_at) => happening,
+            happening = happening(monitor, link, line) => happening,
             _ = stop.wait_for(|stop| *stop != Stop::No) => Next::Stop,
             () = controller.intent() => Next::Intent,
-            () = time::sleep_until(soft.unwrap_or_else(Instant::now).into()), if soft.is_some() => {
-                Next::SoftRanOut
-            }
+            Some(order) = orders.recv() => Next::Order(order),
+            () = at(soft), if soft.is_some() => Next::SoftRanOut,
+            () = at(settling), if settling.is_some() => Next::ResetSettled,
         }
     }
 
     /// What the machine does next, whatever else is wanted meanwhile.
     async fn next_happening(&mut self) -> Next {
-        let Self { driver, monitor, look_at, .. } = self;
-        happening(monitor, &mut driver.link, driver.qmp.as_deref(), *look_at).await
+        let Self { driver, monitor, .. } = self;
+        happening(monitor, &mut driver.link, &mut driver.line).await
     }
 
     // ---- what the machine does -------------------------------------------------------------------
 
     async fn happened(&mut self, happening: Next) {
         match happening {
-            Next::Found(Session { client, events, .. }) => {
+            Next::Heard(Heard::Found) => {
                 info!("the machine's monitor answers");
-                let (off, paused) = match client.call(&QueryStatus, ANSWER_LIMIT).await {
-                    Ok(status) => {
-                        let state = status.value.status;
-                        (state == RunState::Shutdown, monitor::is_paused(&state))
-                    }
-                    Err(_) => (false, false),
-                };
-                self.link_spent = off;
-                self.monitor = Some(Monitor { client, events, off, paused });
+                self.look_whether_it_runs().await;
+                self.link_spent = self.off;
+                self.take_up_boot_order().await;
             }
-            Next::NotFound(error) => {
-                debug!("look for the machine's monitor: {}", chain(&error));
-                self.look_at = Instant::now() + LOOK_AGAIN;
+            Next::Heard(Heard::Missing(error)) => debug!("look for the machine's monitor: {}", chain(&error)),
+            Next::Heard(Heard::Lost) => {
+                (self.off, self.paused) = (false, false);
+                if let Some(monitor) = &mut self.monitor {
+                    monitor.disarmed();
+                }
             }
-            Next::MonitorLost => {
-                self.monitor = None;
-                self.look_at = Instant::now();
-            }
-            Next::Event(event) => self.said(event).await,
+            Next::Heard(Heard::Event(record)) => self.said(record).await,
             Next::LinkChanged => self.link_spent &= self.driver.link.borrow().is_some(),
-            Next::Stop | Next::Intent | Next::SoftRanOut => {}
+            Next::Stop | Next::Intent | Next::Order(_) | Next::SoftRanOut | Next::ResetSettled => {}
         }
     }
 
-    async fn said(&mut self, event: Event) {
-        if event == Event::Resume
-            && let Some(monitor) = &mut self.monitor
-        {
-            monitor.off = false;
-            self.link_spent = false;
+    async fn said(&mut self, EventRecord { seq, event, .. }: EventRecord) {
+        if event == Event::Resume {
+            (self.off, self.link_spent) = (false, false);
         }
         match monitor::meaning(event) {
-            Meaning::Reset(_) if Instant::now() < self.settled_at => {}
+            Meaning::Reset(_) if self.settling.is_some() => {}
             Meaning::Reset(by) => {
                 self.was_reset();
                 self.report(Fact::Reset { by });
+                self.boot_began(seq);
             }
             Meaning::Ending(cause) => {
                 self.ending.get_or_insert(reason(&cause));
-                if let Some(monitor) = &mut self.monitor {
-                    monitor.off = true;
-                }
-                self.link_spent = true;
+                (self.off, self.link_spent) = (true, true);
             }
-            Meaning::RunState => {
-                let Some(monitor) = &mut self.monitor else { return };
-                match monitor.client.call(&QueryStatus, ANSWER_LIMIT).await {
-                    Ok(status) => monitor.paused = monitor::is_paused(&status.value.status),
-                    Err(error) => debug!("ask whether the machine runs: {}", chain(&error)),
-                }
-            }
+            Meaning::RunState => self.look_whether_it_runs().await,
             Meaning::Fact(fact) => self.report(fact),
             Meaning::Remark(remark) => warn!("{remark}"),
             Meaning::Nothing => {}
         }
     }
 
-    fn was_reset(&mut self) {
-        (self.soft, self.ending) = (None, None);
-        self.settled_at = Instant::now() + RESET_SETTLES;
+    async fn look_whether_it_runs(&mut self) {
+        let Some(monitor) = &self.monitor else { return };
+        if let Some(state) = monitor.state().await {
+            self.paused = monitor::is_paused(&state);
+            self.off |= state == RunState::Shutdown;
+        }
+    }
+
+    /// Whether its monitor is connected.
+    fn has_monitor(&self) -> bool {
+        self.monitor.as_ref().is_some_and(Monitor::is_connected)
     }
 
     /// What the machine's interface can do, if it is connected.
@@ -249,28 +250,40 @@ impl Machine {
         self.driver.link.borrow().filter(|_| !self.link_spent)
     }
 
+    /// A serial port tells nothing of a machine that has something better to tell.
+    fn has_line_alone(&self) -> bool {
+        self.monitor.is_none() && self.driver.link.has_changed().is_err() && *self.driver.line.borrow()
+    }
+
     fn is_on(&self) -> bool {
-        match &self.monitor {
-            Some(monitor) => !monitor.off,
-            None => self.link().is_some(),
-        }
+        if self.has_monitor() { !self.off } else { self.link().is_some() || self.has_line_alone() }
     }
 
     /// Reports whether the machine is on, if that has changed, and what can be done to it.
     fn settle(&mut self) {
         let on = self.is_on();
-        let abilities = match (&self.monitor, self.link()) {
-            (Some(monitor), _) if monitor.off => Abilities::NONE.with(PowerRequest::On),
-            (Some(_), _) => WITH_MONITOR,
-            (None, Some(capabilities)) => by_interface(capabilities),
-            (None, None) => Abilities::NONE,
-        };
+        let abilities = self.abilities();
         self.driver.controller.with(|bmc| bmc.set_abilities(abilities));
         if on != std::mem::replace(&mut self.shown_on, on) {
             self.report_power(on);
         }
-        let paused = on && self.monitor.as_ref().is_some_and(|monitor| monitor.paused);
+        let paused = on && self.paused;
         self.driver.controller.with(|bmc| bmc.observe_paused(Instant::now(), paused));
+    }
+
+    fn abilities(&self) -> Abilities {
+        let started = |abilities: Abilities, request| {
+            if self.driver.start.is_some() { abilities.with(request) } else { abilities }
+        };
+        match (self.has_monitor(), self.link()) {
+            (true, _) if self.off => Abilities::NONE.with(PowerRequest::On),
+            (true, _) => started(WITH_MONITOR, PowerRequest::On),
+            (false, Some(capabilities)) => {
+                let able = started(by_interface(capabilities), PowerRequest::On);
+                if able.has(PowerRequest::Off) { started(able, PowerRequest::Cycle) } else { able }
+            }
+            (false, None) => started(Abilities::NONE, PowerRequest::On),
+        }
     }
 
     fn report_power(&mut self, on: bool) {
@@ -296,155 +309,66 @@ impl Machine {
                     self.settle();
                     controller.with(|bmc| bmc.power_done());
                 }
-                Intent::BootOrder => {
-                    let device = controller.with(|bmc| bmc.boot().choice()).device;
-                    info!("boot device {device}: it is for the guest's firmware to ask for");
-                }
+                Intent::BootOrder => self.arm().await,
                 Intent::RestartController => return Some(End::Restart),
             }
         }
         None
     }
 
-    async fn power(&mut self, request: PowerRequest) {
-        let done = match request {
-            PowerRequest::On => self.power_on().await,
-            PowerRequest::Off => self.power_off().await,
-            PowerRequest::Cycle => self.cycle().await,
-            PowerRequest::Reset => self.reset().await,
-            PowerRequest::Nmi => self.order(&InjectNmi, Action::Nmi).await,
-            PowerRequest::Soft => self.ask_to_shut_down().await,
-        };
-        if done.is_none() {
-            let doing = match request {
-                PowerRequest::On => "power on",
-                PowerRequest::Off => "power off",
-                PowerRequest::Cycle => "power cycle",
-                PowerRequest::Reset => "reset",
-                PowerRequest::Nmi => "inject an NMI",
-                PowerRequest::Soft => "press the power button",
+    /// A break on the serial line, by the monitor: it is no byte that could be sent over the line itself.
+    async fn serial_break(&self) {
+        let client = self.monitor.as_ref().and_then(Monitor::client);
+        let (Some(client), Some(port)) = (client, &self.driver.serial) else { return };
+        let sent: Result<(), qmp::Error> = async {
+            let answer = client.execute("query-chardev", serde_json::json!({}), ANSWER_LIMIT).await?;
+            let name = port.qemu_name();
+            let Some(label) = label_of(&answer.value, &name) else {
+                warn!("send a break to the serial port: QEMU has none at {name}");
+                return Ok(());
             };
-            self.report(Fact::Unresponsive { doing });
+            let arguments = serde_json::json!({ "id": label });
+            client.execute("chardev-send-break", arguments, ANSWER_LIMIT).await.map(drop)
+        }
+        .await;
+        if let Err(error) = sent {
+            warn!("send a break to the serial port: {}", chain(&error));
         }
     }
+}
 
-    /// Lets a machine begin anew whose QEMU holds it.
-    async fn power_on(&mut self) -> Option<()> {
-        self.was_reset();
-        self.call(&SystemReset).await?;
-        self.call(&Cont).await?;
-        self.monitor.as_mut()?.off = false;
-        self.link_spent = false;
-        Some(())
-    }
-
-    async fn power_off(&mut self) -> Option<()> {
-        self.ending = Some(StopReason::Command);
-        self.order(&Quit, Action::PowerOff).await?;
-        let gone = async {
-            while self.is_on() {
-                let happening = self.next_happening().await;
-                self.happened(happening).await;
-            }
-        };
-        let gone = time::timeout(OFF_LIMIT, gone).await.ok();
-        if gone.is_none() {
-            self.ending = None;
-        }
-        gone
-    }
-
-    async fn cycle(&mut self) -> Option<()> {
-        self.call(&StopGuest).await?;
-        self.ending = Some(StopReason::Command);
-        self.monitor.as_mut()?.off = true;
-        self.settle();
-        let interval = self.driver.controller.with(|bmc| bmc.cycle_interval());
-        let stopped = self.driver.stop.wait_for(|stop| *stop != Stop::No);
-        // Whether or not the program is told to stop: the machine is not left half way.
-        let _ = time::timeout(interval, stopped).await;
-        self.power_on().await
-    }
-
-    async fn reset(&mut self) -> Option<()> {
-        self.was_reset();
-        self.order(&SystemReset, Action::Reset).await?;
-        self.report(Fact::Reset { by: bmc::ResetBy::Command });
-        Some(())
-    }
-
-    async fn ask_to_shut_down(&mut self) -> Option<()> {
-        self.order(&SystemPowerdown, Action::GracefulShutdown).await?;
-        // A monitor will tell how the machine ends. Without one, its end is what was asked for.
-        self.ending = self.monitor.is_none().then_some(StopReason::Guest);
-        self.soft = self.driver.times.soft_shutdown.map(|limit| Instant::now() + limit);
-        Some(())
-    }
-
-    fn soft_ran_out(&mut self) {
-        (self.soft, self.ending) = (None, None);
-        let after = self.driver.times.soft_shutdown.unwrap_or_default().as_secs();
-        self.report(Fact::ShutdownIgnored { after });
-        if self.driver.times.soft_shutdown_action == SoftTimeoutAction::Off {
-            // A refusal would mean that something else has been asked for meanwhile, which then counts.
-            let _ = self
-                .driver
-                .controller
-                .with(|bmc| bmc.power(Instant::now(), PowerRequest::Off, Requester::SoftTimeout));
-        }
-    }
-
-    /// Has something done by the monitor if there is one, else by the interface.
-    async fn order<C: qmp::Command>(&mut self, command: &C, action: Action) -> Option<()> {
-        match (&self.monitor, self.link()) {
-            (Some(_), _) => self.call(command).await,
-            (None, Some(_)) => self.driver.actions.send(action).ok(),
-            (None, None) => None,
-        }
-    }
-
-    async fn call<C: qmp::Command>(&mut self, command: &C) -> Option<()> {
-        let client = &self.monitor.as_ref()?.client;
-        match client.call(command, ANSWER_LIMIT).await {
-            Ok(_) => Some(()),
-            // Its end can be faster than its answer.
-            Err(qmp::Error::Disconnected { .. }) if C::NAME == Quit::NAME => Some(()),
-            Err(error) => {
-                warn!("{}", chain(&error));
-                None
-            }
-        }
-    }
+/// The label of the character device that is described as being at `place`.
+fn label_of<'a>(devices: &'a serde_json::Value, place: &str) -> Option<&'a str> {
+    let is_there = |device: &&serde_json::Value| {
+        device.get("filename").and_then(|name| name.as_str()).is_some_and(|name| name.contains(place))
+    };
+    devices.as_array()?.iter().find(is_there)?.get("label")?.as_str()
 }
 
 /// The next thing that the machine does. Cancelling loses nothing.
 async fn happening(
     monitor: &mut Option<Monitor>,
     link: &mut watch::Receiver<Option<Capabilities>>,
-    qmp: Option<&Path>,
-    look_at: Instant,
+    line: &mut watch::Receiver<bool>,
 ) -> Next {
     let monitor = async {
-        match (monitor, qmp) {
-            (Some(monitor), _) => {
-                monitor.events.next().await.map_or(Next::MonitorLost, |record| Next::Event(record.event))
-            }
-            (None, Some(path)) => {
-                time::sleep_until(look_at.into()).await;
-                qmp::connect(path, ANSWER_LIMIT).await.map_or_else(Next::NotFound, Next::Found)
-            }
-            (None, None) => std::future::pending().await,
-        }
-    };
-    let linked = async {
-        if link.changed().await.is_err() {
-            std::future::pending::<()>().await;
+        match monitor {
+            Some(monitor) => monitor.next().await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {
         biased;
-        happening = monitor => happening,
-        () = linked => Next::LinkChanged,
+        heard = monitor => Next::Heard(heard),
+        () = changed(link) => Next::LinkChanged,
+        () = changed(line) => Next::LinkChanged,
+    }
+}
+
+/// Waits for a change of what may have nobody that changes it.
+async fn changed<T>(value: &mut watch::Receiver<T>) {
+    if value.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -495,5 +419,15 @@ mod tests {
         assert_eq!(reason(&ShutdownCause::GuestShutdown), StopReason::Guest);
         assert_eq!(reason(&ShutdownCause::HostSignal), StopReason::Command);
         assert!(matches!(reason(&ShutdownCause::HostError), StopReason::Crashed(_)));
+    }
+
+    #[test]
+    fn a_serial_port_is_known_by_its_place() {
+        let devices = serde_json::json!([
+            { "label": "compat_monitor0", "filename": "stdio", "frontend-open": true },
+            { "label": "serial0", "filename": "disconnected:unix:/run/vm1.serial,server=on" },
+        ]);
+        assert_eq!(label_of(&devices, "/run/vm1.serial"), Some("serial0"));
+        assert_eq!(label_of(&devices, "/dev/pts/3"), None);
     }
 }

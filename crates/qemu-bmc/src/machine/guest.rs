@@ -1,7 +1,6 @@
 //! A running QEMU and the connections to it.
 
 use std::{
-    collections::VecDeque,
     ffi::OsString,
     fs, io,
     os::fd::{OwnedFd, RawFd},
@@ -11,8 +10,8 @@ use std::{
 
 use bmc::BootGeneration;
 use qmp::{
-    Client, EventRecord, Events,
-    commands::{Cont, QueryStatus, SystemReset},
+    Client, EventRecord, Session,
+    commands::{Cont, SystemReset},
     qapi::{RunState, ShutdownCause},
 };
 use rustix::thread::CapabilitySet;
@@ -22,6 +21,7 @@ use tokio::{net::UnixStream, time};
 use super::{
     argv::Sockets,
     boot::{self, Bootable},
+    connection::{ANSWER_LIMIT, Heard, Monitor},
     messages::Messages,
     nic::Placed,
 };
@@ -35,14 +35,8 @@ use crate::{
 /// How long QEMU may take to open its sockets. Much memory that is to be allocated at once takes long.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long QEMU may take to answer. It is busy for a moment at most, unless it hangs.
-pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-
 /// How long the last events of a QEMU that has ended may take to arrive.
 const LAST_EVENTS: Duration = Duration::from_millis(500);
-
-/// How often a lost monitor is tried again.
-const RECONNECT: Duration = Duration::from_secs(1);
 
 const POLL: Duration = Duration::from_millis(2);
 
@@ -123,21 +117,15 @@ impl StartError {
 #[derive(Debug)]
 pub(crate) struct Guest {
     pub(crate) process: Process,
-    /// None where QEMU does not answer, or no more.
-    monitor: Option<Monitor>,
+    /// Not connected where QEMU does not answer, or no more.
+    monitor: Monitor,
     /// Whether it was started to show the firmware's setup.
     pub(crate) setup: bool,
     /// What QEMU said about its own end.
     pub(crate) announced: Option<ShutdownCause>,
-    /// Which boot flags were in force from which line of the monitor's stream on.
-    armed: VecDeque<(u64, BootGeneration)>,
     devices: Vec<Bootable>,
-    /// Resets up to this line belong to the start.
-    started_at: u64,
     /// Known while its last events are being read.
     ended: Option<Ended>,
-    /// Where its monitor is.
-    socket: PathBuf,
 }
 
 /// What can happen to a running QEMU.
@@ -153,10 +141,14 @@ pub(crate) enum Happening {
     Ended(Ended),
 }
 
-#[derive(Debug)]
-struct Monitor {
-    client: Client,
-    events: Events,
+impl From<Heard> for Happening {
+    fn from(heard: Heard) -> Self {
+        match heard {
+            Heard::Event(event) => Self::Event(event),
+            Heard::Found => Self::MonitorBack,
+            Heard::Lost | Heard::Missing(_) => Self::MonitorLost,
+        }
+    }
 }
 
 /// What is to be started.
@@ -183,7 +175,7 @@ pub(crate) struct Started {
 
 /// The connections that a new QEMU needs before its guest runs.
 struct Connections {
-    monitor: Monitor,
+    session: Session,
     serial: UnixStream,
     ipmi: Option<UnixStream>,
 }
@@ -230,8 +222,9 @@ impl Guest {
         if connected.is_err() {
             Record::forget(run_dir);
         }
-        let Connections { monitor, serial, ipmi } = connected?;
-        Ok(Started { guest: Self::new(process, Some(monitor), setup, sockets), serial, ipmi })
+        let Connections { session, serial, ipmi } = connected?;
+        let monitor = Monitor::connected(sockets.qmp.clone(), session);
+        Ok(Started { guest: Self::new(process, monitor, setup), serial, ipmi })
     }
 
     /// Writes down that the machine has these NICs now.
@@ -266,25 +259,15 @@ impl Guest {
     pub(crate) async fn adopt(process: Process, setup: bool, sockets: &Sockets) -> Adopted {
         let serial = UnixStream::connect(&sockets.serial).await.ok();
         let ipmi = UnixStream::connect(&sockets.ipmi).await.ok();
-        let mut guest = Self::new(process, None, setup, sockets);
+        let mut guest = Self::new(process, Monitor::at(sockets.qmp.clone()), setup);
         if let Err(error) = guest.reconnect().await {
             tracing::warn!("the running machine's monitor: {}", chain(&error));
         }
         Adopted { guest, serial, ipmi }
     }
 
-    fn new(process: Process, monitor: Option<Monitor>, setup: bool, sockets: &Sockets) -> Self {
-        Self {
-            process,
-            monitor,
-            setup,
-            announced: None,
-            armed: VecDeque::new(),
-            devices: Vec::new(),
-            started_at: 0,
-            ended: None,
-            socket: sockets.qmp.clone(),
-        }
+    fn new(process: Process, monitor: Monitor, setup: bool) -> Self {
+        Self { process, monitor, setup, announced: None, devices: Vec::new(), ended: None }
     }
 
     async fn connect(sockets: &Sockets) -> Result<Connections, StartError> {
@@ -298,72 +281,50 @@ impl Guest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(_) => return Err(StartError::Deaf { socket: sockets.ipmi.clone() }),
         };
-        let monitor = Monitor { client: session.client, events: session.events };
-        Ok(Connections { monitor, serial, ipmi })
+        Ok(Connections { session, serial, ipmi })
     }
 
     /// Connects to the monitor again, if there is no connection.
     pub(crate) async fn reconnect(&mut self) -> Result<(), qmp::Error> {
-        if self.monitor.is_none() {
-            let session = qmp::connect(&self.socket, ANSWER_LIMIT).await?;
-            self.monitor = Some(Monitor { client: session.client, events: session.events });
-            // Lines are counted anew: what was armed on the old stream was armed before the new one.
-            let last = self.armed.back().map(|(_, generation)| (0, *generation));
-            self.armed = last.into_iter().collect();
-            self.started_at = 0;
-        }
-        Ok(())
+        self.monitor.reconnect().await
     }
 
     pub(crate) fn client(&self) -> Option<&Client> {
-        self.monitor.as_ref().map(|monitor| &monitor.client)
+        self.monitor.client()
     }
 
     /// The next thing that happens to QEMU. Its last events come before its end. Cancelling loses nothing.
     pub(crate) async fn next(&mut self) -> Happening {
-        if let Some(ended) = self.ended
-            && self.monitor.is_none()
-        {
-            return Happening::Ended(ended);
-        }
-        let Some(monitor) = &mut self.monitor else {
-            tokio::select! {
-                happening = Self::end_of(&self.process) => return happening,
-                () = time::sleep(RECONNECT) => {}
+        if !self.monitor.is_connected() {
+            if let Some(ended) = self.ended {
+                return Happening::Ended(ended);
             }
             // A QEMU that was stopped, or whose monitor somebody else held, may answer again.
-            return match self.reconnect().await {
-                Ok(()) => Happening::MonitorBack,
-                Err(_) => Happening::MonitorLost,
+            return tokio::select! {
+                happening = Self::end_of(&self.process) => happening,
+                heard = self.monitor.next() => heard.into(),
             };
-        };
+        }
         tokio::select! {
             biased;
-            event = monitor.events.next() => match event {
-                Some(event) => Happening::Event(event),
-                None => {
-                    self.monitor = None;
-                    Happening::MonitorLost
-                }
-            },
+            heard = self.monitor.next() => heard.into(),
             happening = Self::end_of(&self.process), if self.ended.is_none() => {
                 // What it said last may still be on its way; the connection's end comes after it.
                 if let Happening::Ended(ended) = happening {
                     self.ended = Some(ended);
                 }
-                match time::timeout(LAST_EVENTS, monitor.events.next()).await {
-                    Ok(Some(event)) => Happening::Event(event),
-                    Ok(None) | Err(_) => {
-                        self.monitor = None;
-                        Happening::MonitorLost
-                    }
+                match time::timeout(LAST_EVENTS, self.monitor.next()).await {
+                    Ok(heard) => heard.into(),
+                    Err(_) => self.hang_up(),
                 }
             }
-            () = time::sleep(LAST_EVENTS), if self.ended.is_some() => {
-                self.monitor = None;
-                Happening::MonitorLost
-            }
+            () = time::sleep(LAST_EVENTS), if self.ended.is_some() => self.hang_up(),
         }
+    }
+
+    fn hang_up(&mut self) -> Happening {
+        self.monitor.hang_up();
+        Happening::MonitorLost
     }
 
     async fn end_of(process: &Process) -> Happening {
@@ -396,16 +357,19 @@ impl Guest {
     /// Lets the guest run. The boot that begins now is that of `generation`.
     pub(crate) async fn go(&mut self, generation: BootGeneration) -> Result<(), qmp::Error> {
         let Some(client) = self.client().cloned() else { return Ok(()) };
-        self.started_at = client.call(&Cont, ANSWER_LIMIT).await?.seq;
-        self.armed = VecDeque::from([(self.started_at, generation)]);
+        let started_at = client.call(&Cont, ANSWER_LIMIT).await?.seq;
+        self.monitor.begins(started_at, generation);
         Ok(())
     }
 
     /// Whether not one instruction of the guest has been executed, as far as QEMU says.
-    pub(crate) async fn has_never_run(&mut self) -> bool {
-        let Some(client) = self.client().cloned() else { return false };
-        let status = client.call(&QueryStatus, ANSWER_LIMIT).await;
-        status.is_ok_and(|status| status.value.status == RunState::Prelaunch)
+    pub(crate) async fn has_never_run(&self) -> bool {
+        self.monitor.state().await == Some(RunState::Prelaunch)
+    }
+
+    /// What QEMU says that the machine is doing; none if it does not say.
+    pub(crate) async fn state(&self) -> Option<RunState> {
+        self.monitor.state().await
     }
 
     /// Puts a boot order in force, from the next reset on.
@@ -420,20 +384,14 @@ impl Guest {
             self.devices = boot::discover(&client, ANSWER_LIMIT).await?;
         }
         let seq = boot::apply(&client, &self.devices, order, nics, ANSWER_LIMIT).await?;
-        self.armed.push_back((seq, generation));
+        self.monitor.armed(seq, generation);
         Ok(())
     }
 
     /// Which boot flags the boot saw that began with the reset on line `seq`; none if that reset was part of
     /// the start.
     pub(crate) fn boot_of_reset(&mut self, seq: u64) -> Option<BootGeneration> {
-        if seq < self.started_at {
-            return None;
-        }
-        while self.armed.get(1).is_some_and(|(from, _)| *from < seq) {
-            self.armed.pop_front();
-        }
-        self.armed.front().map(|(_, generation)| *generation)
+        self.monitor.boot_of_reset(seq)
     }
 
     /// There are other devices than there were.

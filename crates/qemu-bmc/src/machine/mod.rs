@@ -21,6 +21,7 @@
 pub(crate) mod argv;
 mod boot;
 mod companion;
+mod connection;
 mod disk;
 mod driver;
 mod firmware;
@@ -39,4 +40,4 @@ mod tpm;
 pub(crate) use boot::usual_order;
 pub(crate) use companion::Shown as ShownCompanion;
 pub(crate) use driver::{Driver, End, Order, Stop, preview};
-pub(crate) use foreign::Foreign;
+pub(crate) use foreign::{Foreign, StartCommand};

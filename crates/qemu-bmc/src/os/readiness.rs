@@ -9,6 +9,11 @@ use tokio::io::unix::AsyncFd;
 
 /// Has tokio watch whether `fd` is readable. Must be called within a tokio runtime.
 pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    of(fd, Interest::READABLE)
+}
+
+/// Has tokio watch for what `fd` is ready. Must be called within a tokio runtime.
+pub(crate) fn of(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, keeps its number, and closes only when it is dropped.
-    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(io::Error::from)
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(io::Error::from)
 }

@@ -36,7 +36,7 @@ impl Machine {
         let losses = self.companions.take_over();
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
-        let Adopted { mut guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
+        let Adopted { guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
         half_started |= guest.has_never_run().await;
         if half_started {
             info!("it was only being started: it is started anew");
@@ -47,7 +47,7 @@ impl Machine {
             return;
         }
         if let Some(stream) = serial {
-            let connection = Connection { stream, log: self.sockets.serial_log.clone(), resumed: true };
+            let connection = Connection::with_copy(stream, self.sockets.serial_log.clone(), true);
             let _ = self.driver.serial.send(connection);
         }
         if let Some(stream) = ipmi {

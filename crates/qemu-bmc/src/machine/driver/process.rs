@@ -86,7 +86,7 @@ impl Machine {
         let Started { mut guest, serial, ipmi } =
             Guest::start(launch, &run_dir, &self.sockets, &self.messages).await?;
         // The hub takes it once it has read the last machine's output to the end.
-        let connection = Connection { stream: serial, log: self.sockets.serial_log.clone(), resumed: false };
+        let connection = Connection::with_copy(serial, self.sockets.serial_log.clone(), false);
         let _ = self.driver.serial.send(connection);
         if let Some(stream) = ipmi {
             let _ = self.driver.ipmi.send(InBand { stream, resumed: false });

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::{
     super::super::{
-        guest::{ANSWER_LIMIT, Guest},
+        connection::ANSWER_LIMIT,
+        guest::Guest,
         nic::{self, Backend, Nic, Placed},
     },
     Held, Nics, blocking,

@@ -10,7 +10,7 @@ use qmp::{Client, Command, Error, Reply};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{super::super::guest::ANSWER_LIMIT, Nics};
+use super::{super::super::connection::ANSWER_LIMIT, Nics};
 use crate::chain;
 
 /// How soon QEMU is asked again.

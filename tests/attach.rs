@@ -1,7 +1,11 @@
 //! The controller of a machine that something else started: here a plain QEMU, without a guest, that a test has
 //! in its own hands.
 
-use crate::support::{Machine, SOON, Setup, qemu::PlainQemu, run, wait_for};
+use crate::support::{
+    Machine, SOON, Setup,
+    qemu::{PlainQemu, Qmp},
+    run, wait_for,
+};
 
 const WITH_MONITOR: bool = true;
 const WITHOUT: bool = false;
@@ -12,7 +16,7 @@ fn controller(monitor: bool) -> Machine {
     let folder = setup.folder.path().to_owned();
     let endpoint = format!("unix:{}", folder.join("ipmi.sock").display());
     let qmp = folder.join("qmp.sock").display().to_string();
-    let mut arguments = vec!["serve", "--inband", &endpoint];
+    let mut arguments = vec!["attach", "--inband", &endpoint];
     if monitor {
         arguments.extend(["--qmp", &qmp]);
     }
@@ -161,7 +165,7 @@ fn the_interface_can_come_by_tcp() {
     let setup = Setup::new();
     let endpoint = format!("tcp:{}:9002", setup.address);
     let host = format!("host={},port=9002", setup.address);
-    let machine = setup.start_with(&["serve", "--inband", &endpoint]);
+    let machine = setup.start_with(&["attach", "--inband", &endpoint]);
     let mut qemu = PlainQemu::start(&machine, &host, &["-m", "64"]);
     machine.wait_power("on", SOON);
     machine.ipmitool(&["power", "off"]).ok();
@@ -173,8 +177,112 @@ fn the_interface_can_come_by_tcp() {
 fn an_endpoint_that_is_none_is_refused_before_anything_starts() {
     let setup = Setup::new();
     for endpoint in ["9002", "tcp:9002", "unix:"] {
-        let said = run(&mut setup.command(&["serve", "--inband", endpoint]), SOON);
+        let said = run(&mut setup.command(&["attach", "--inband", endpoint]), SOON);
         assert_eq!(said.status.code(), Some(2), "{said:?}");
         assert!(said.err.contains("takes tcp:ADDRESS:PORT"), "{said:?}");
     }
+}
+
+#[test]
+fn a_way_to_the_machine_is_needed_and_the_old_name_still_means_this() {
+    let setup = Setup::new();
+    let said = run(&mut setup.command(&["attach"]), SOON);
+    assert!(
+        said.err.contains("--qmp") && said.err.contains("--serial") && said.err.contains("--inband"),
+        "{said:?}"
+    );
+    let said = run(&mut setup.command(&["serve", "--inband", "9002"]), SOON);
+    assert!(said.err.contains("takes tcp:ADDRESS:PORT"), "{said:?}");
+}
+
+/// A controller that has its machine's monitor alone, and what more is said.
+fn by_monitor(arguments: &[&str]) -> Machine {
+    let setup = Setup::new();
+    let qmp = setup.folder.path().join("qmp.sock").display().to_string();
+    setup.start_with(&[&["attach", "--qmp", &qmp], arguments].concat())
+}
+
+#[test]
+fn a_start_command_that_fails_says_why_and_the_machine_stays_off() {
+    let machine = by_monitor(&["--start", "sh -c 'echo no such domain >&2; exit 3'"]);
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_log(
+        "the machine did not start: the start command ended with exit status 3: no such domain",
+        SOON,
+    );
+    assert_eq!(machine.power(), "off");
+    let machine = by_monitor(&["--start", "/nonexistent/virsh start vm"]);
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_log("the machine did not start: start /nonexistent/virsh", SOON);
+}
+
+#[test]
+fn a_start_command_powers_on_what_was_powered_off_with_the_boot_device_that_was_asked_for() {
+    let setup = Setup::new();
+    let path = |name: &str| setup.folder.path().join(name).display().to_string();
+    let (qmp, test) = (path("qmp.sock"), path("test.sock"));
+    // It is the machine itself and stays in the foreground, as virsh does not.
+    let start = format!(
+        "qemu-system-x86_64 -machine q35 -accel tcg -nodefaults -display none -m 64 \
+         -device virtio-net-pci,id=net0,bootindex=7,netdev=user0 -netdev user,id=user0,restrict=on \
+         -device virtio-scsi-pci,id=scsi0 -device scsi-cd,id=cd0,bootindex=3 \
+         -qmp unix:{qmp},server=on,wait=off -qmp unix:{test},server=on,wait=off"
+    );
+    let mut machine = setup.start_with(&["attach", "--qmp", &qmp, "--start", &start]);
+    machine.ipmitool(&["chassis", "bootdev", "pxe"]).ok();
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    // It had its owner's order at first, so it began once more; and that used the boot device up.
+    let parameter = || machine.ipmitool(&["chassis", "bootparam", "get", "5"]).ok();
+    wait_for("the boot device is used up", SOON, || parameter().contains("Boot Flag Invalid").then_some(()));
+    let index = |machine: &Machine, id: &str| {
+        let mut qmp = Qmp::connect_at(&machine.folder().join("test.sock"));
+        qmp.property(&format!("/machine/peripheral/{id}"), "bootindex")
+    };
+    wait_for("the owner's order is back", SOON, || {
+        (index(&machine, "net0") == 7 && index(&machine, "cd0") == 3).then_some(())
+    });
+
+    machine.ipmitool(&["chassis", "bootdev", "pxe", "options=persistent"]).ok();
+    wait_for("the NIC is first", SOON, || (index(&machine, "net0") == 0).then_some(()));
+    assert_eq!(index(&machine, "cd0"), 1);
+    // Whoever comes after one that was killed knows what the owner wanted.
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    machine.launch();
+    machine.wait_log("is under control again", SOON);
+    assert_eq!(index(&machine, "net0"), 0);
+    machine.ipmitool(&["chassis", "bootdev", "none"]).ok();
+    wait_for("the owner's order is back", SOON, || {
+        (index(&machine, "net0") == 7 && index(&machine, "cd0") == 3).then_some(())
+    });
+
+    let refused = machine.ipmitool(&["chassis", "bootdev", "bios"]).err;
+    assert!(refused.contains("not supported in present state"), "{refused}");
+    machine.ipmitool(&["power", "off"]).ok();
+    machine.wait_power("off", SOON);
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+}
+
+#[test]
+fn a_serial_port_is_a_console_that_comes_back_with_its_machine() {
+    let setup = Setup::new().with("CONSOLE_LOG", "file");
+    let port = format!("unix:{}", setup.folder.path().join("serial.sock").display());
+    let machine = setup.start_with(&["attach", "--serial", &port]);
+    assert_eq!(machine.power(), "off");
+    refused(&machine, "on");
+    for times in 1..=2 {
+        // SeaBIOS says who it is on a serial port where there is no screen.
+        let mut qemu = PlainQemu::start(
+            &machine,
+            &format!("path={}", machine.folder().join("nobody.sock").display()),
+            &["-m", "64", "-machine", "graphics=off", "-boot", "reboot-timeout=500"],
+        );
+        machine.wait_power("on", SOON);
+        wait_for("the firmware is seen", SOON, || (machine.printed("SeaBIOS") >= times).then_some(()));
+        qemu.kill();
+        machine.wait_power("off", SOON);
+    }
+    refused(&machine, "on");
 }

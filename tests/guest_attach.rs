@@ -49,7 +49,7 @@ fn a_guest_of_somebody_elses_qemu_has_the_bmc_that_the_lan_has() {
     let folder = setup.folder.path().to_owned();
     let endpoint = format!("unix:{}", folder.join("ipmi.sock").display());
     let qmp = folder.join("qmp.sock").display().to_string();
-    let machine = setup.start_with(&["serve", "--inband", &endpoint, "--qmp", &qmp]);
+    let machine = setup.start_with(&["attach", "--inband", &endpoint, "--qmp", &qmp]);
     let disk = format!("file={},format=qcow2,if=virtio", folder.join("disk.qcow2").display());
     let ipmi = format!("path={}", folder.join("ipmi.sock").display());
     let mut qemu = PlainQemu::start(
