@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/containerlab.md",
     "docs/ipmi-commands.md",
     "docs/sensors.md",
+    "docs/several-machines.md",
 ];
 
 fn root() -> PathBuf {
@@ -85,12 +86,13 @@ fn paths_exist() {
 }
 
 /// What a user reads or copies in which settings are named.
-const NAMES_SETTINGS: [&str; 8] = [
+const NAMES_SETTINGS: [&str; 9] = [
     "README.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/containerlab.md",
     "docs/sensors.md",
+    "docs/several-machines.md",
     "compose.yaml",
     "containerlab/example.yml",
     "containerlab/pxe/pxe.clab.yml",

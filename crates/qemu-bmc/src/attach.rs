@@ -58,8 +58,8 @@ struct Ways {
 }
 
 /// `qemu-bmc attach`.
-pub(crate) fn main(arguments: Arguments) -> anyhow::Result<()> {
-    foundation::execute(|plan| attach(plan, arguments))
+pub(crate) fn main(arguments: Arguments, machine: Option<&str>) -> anyhow::Result<()> {
+    foundation::execute(crate::plan(machine)?, |plan| attach(plan, arguments))
 }
 
 async fn attach(plan: Plan, arguments: Arguments) -> anyhow::Result<(End, Life)> {

@@ -1,9 +1,10 @@
 //! The local commands: what a person or a container engine asks of the controller that runs here.
 
+mod controllers;
 mod output;
 
 use std::{
-    io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     os::unix::net::UnixStream,
     thread,
@@ -13,14 +14,17 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-pub(crate) use self::output::nobody_reads;
-use self::output::output;
+pub(crate) use self::{controllers::which_machine, output::nobody_reads};
+use self::{
+    controllers::{Controller, controller, controllers, each},
+    output::output,
+};
 use crate::{
-    config::{self, ThisHost},
+    config::{self, Machines, Plan},
     machine::{argv, kvm, parts::Parts, preview},
     nics::host::Host,
     serve::{
-        control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction},
+        control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction, Status},
         ipmi_lan::PING,
         sensors::SensorLine,
     },
@@ -47,12 +51,30 @@ pub(crate) enum SensorCommand {
     },
 }
 
-/// The controller answers at once, or something is wrong with it.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+const UNEXPECTED: &str = "an unexpected answer";
 
 /// `qemu-bmc check`.
-pub(crate) fn check() -> anyhow::Result<()> {
-    let plan = crate::plan()?;
+pub(crate) fn check(machine: Option<&str>) -> anyhow::Result<()> {
+    match crate::machines(machine)? {
+        Machines::One(plan) => check_one(&plan),
+        Machines::Several(plans) => {
+            let mut failed = Vec::new();
+            for plan in plans {
+                let Some(name) = plan.name.clone() else { continue };
+                writeln!(output(), "==== {name}\n")?;
+                match check_one(&plan) {
+                    Ok(()) => {}
+                    Err(error) if nobody_reads(&error) => return Err(error),
+                    Err(error) => failed.push(format!("{name}: {}", crate::chain(&*error))),
+                }
+                writeln!(output())?;
+            }
+            if failed.is_empty() { Ok(()) } else { Err(anyhow!(failed.join("\n"))) }
+        }
+    }
+}
+
+fn check_one(plan: &Plan) -> anyhow::Result<()> {
     let mut out = output();
     writeln!(out, "{}", plan.describe())?;
     for warning in plan.machine_warnings.iter().chain(&plan.warnings) {
@@ -91,13 +113,24 @@ pub(crate) fn settings() -> anyhow::Result<()> {
 }
 
 /// `qemu-bmc healthcheck`: the controller answers here, and its LAN interface answers a ping.
-pub(crate) fn healthcheck() -> anyhow::Result<()> {
-    let Response::Healthy(addresses) = ask(&Request::Health)? else { bail!("an unexpected answer") };
-    if let Some(address) = addresses.first().copied() {
-        presence_ping(address).with_context(|| format!("IPMI on udp {address} does not answer"))?;
+pub(crate) fn healthcheck(machine: Option<&str>) -> anyhow::Result<()> {
+    let controllers = controllers(machine)?;
+    if let [only] = controllers.as_slice() {
+        only.health()?;
+        writeln!(output(), "healthy")?;
+        return Ok(());
     }
-    writeln!(output(), "healthy")?;
-    Ok(())
+    each(&controllers, |controller| controller.health().map(|()| "healthy".to_owned()))
+}
+
+impl Controller {
+    fn health(&self) -> anyhow::Result<()> {
+        let Response::Healthy(addresses) = self.ask(&Request::Health)? else { bail!(UNEXPECTED) };
+        if let Some(address) = addresses.first().copied() {
+            presence_ping(address).with_context(|| format!("IPMI on udp {address} does not answer"))?;
+        }
+        Ok(())
+    }
 }
 
 fn presence_ping(bound: SocketAddr) -> io::Result<()> {
@@ -125,12 +158,29 @@ fn presence_ping(bound: SocketAddr) -> io::Result<()> {
 }
 
 /// `qemu-bmc status`.
-pub(crate) fn status() -> anyhow::Result<()> {
-    let Response::Status(status) = ask(&Request::Status)? else { bail!("an unexpected answer") };
-    let mut out = output();
-    let under_way = status.under_way.map(|what| format!(" ({what} under way)")).unwrap_or_default();
+pub(crate) fn status(machine: Option<&str>) -> anyhow::Result<()> {
+    let controllers = controllers(machine)?;
+    match controllers.as_slice() {
+        [only] => print_status(only.status()?),
+        several => each(several, |controller| controller.status().map(|status| in_short(&status))),
+    }
+}
+
+/// A machine in a line.
+fn in_short(status: &Status) -> String {
+    let ipmi: Vec<_> = status.ipmi.iter().map(|address| format!("udp {address}")).collect();
+    format!("{:<24}  IPMI on {}", power_in_words(status), ipmi.join(" and "))
+}
+
+fn power_in_words(status: &Status) -> String {
+    let under_way = status.under_way.as_ref().map(|what| format!(" ({what} under way)")).unwrap_or_default();
     let paused = if status.paused { " (paused)" } else { "" };
-    writeln!(out, "Power:           {}{paused}{under_way}", status.power)?;
+    format!("{}{paused}{under_way}", status.power)
+}
+
+fn print_status(status: Status) -> anyhow::Result<()> {
+    let mut out = output();
+    writeln!(out, "Power:           {}", power_in_words(&status))?;
     writeln!(out, "Boot override:   {}", status.boot)?;
     writeln!(out, "Restore policy:  {}", status.restore_policy)?;
     writeln!(out, "Power-on hours:  {}", status.power_on_hours)?;
@@ -157,20 +207,22 @@ pub(crate) fn status() -> anyhow::Result<()> {
 }
 
 /// `qemu-bmc power`.
-pub(crate) fn power(request: PowerName) -> anyhow::Result<()> {
-    let Response::Done(said) = ask(&Request::Power { request })? else { bail!("an unexpected answer") };
+pub(crate) fn power(machine: Option<&str>, request: PowerName) -> anyhow::Result<()> {
+    let Response::Done(said) = controller(machine)?.ask(&Request::Power { request })? else {
+        bail!(UNEXPECTED)
+    };
     writeln!(output(), "{said}")?;
     Ok(())
 }
 
 /// `qemu-bmc factory-reset`. Where no controller answers, what it would start with is changed.
-pub(crate) fn factory_reset() -> anyhow::Result<()> {
-    let path = config::control_socket(std::env::vars_os(), &ThisHost)?;
-    let said = if UnixStream::connect(path).is_ok() {
-        let Response::Done(said) = ask(&Request::FactoryReset)? else { bail!("an unexpected answer") };
+pub(crate) fn factory_reset(machine: Option<&str>) -> anyhow::Result<()> {
+    let controller = controller(machine)?;
+    let said = if UnixStream::connect(&controller.socket).is_ok() {
+        let Response::Done(said) = controller.ask(&Request::FactoryReset)? else { bail!(UNEXPECTED) };
         said
     } else {
-        let dir = crate::plan()?.paths.state_dir;
+        let dir = crate::plan(machine)?.paths.state_dir;
         Store::new(&dir).factory_reset()?;
         format!("factory settings: they are in {}, and no controller runs", dir.display())
     };
@@ -179,29 +231,29 @@ pub(crate) fn factory_reset() -> anyhow::Result<()> {
 }
 
 /// `qemu-bmc sel`.
-pub(crate) fn sel(action: SelAction) -> anyhow::Result<()> {
+pub(crate) fn sel(machine: Option<&str>, action: SelAction) -> anyhow::Result<()> {
     let mut out = output();
-    match ask(&Request::Sel { action })? {
+    match controller(machine)?.ask(&Request::Sel { action })? {
         Response::EventLog(entries) => {
             for LogEntry { id, time, text } in entries {
                 writeln!(out, "{id:>5}  {}  {text}", crate::logging::utc(time.into()))?;
             }
         }
         Response::Done(said) => writeln!(out, "{said}")?,
-        _ => bail!("an unexpected answer"),
+        _ => bail!(UNEXPECTED),
     }
     Ok(())
 }
 
 /// `qemu-bmc sensor`.
-pub(crate) fn sensor(command: SensorCommand) -> anyhow::Result<()> {
+pub(crate) fn sensor(machine: Option<&str>, command: SensorCommand) -> anyhow::Result<()> {
     let request = match command {
         SensorCommand::List => Request::Sensors,
         SensorCommand::Set { name, value } => Request::SetSensor { name, value },
         SensorCommand::Clear { name } => Request::ClearSensor { name },
     };
     let mut out = output();
-    match ask(&request)? {
+    match controller(machine)?.ask(&request)? {
         Response::Done(said) => writeln!(out, "{said}")?,
         Response::Sensors(lines) => {
             for SensorLine { number, name, reading, crossed, set } in lines {
@@ -211,16 +263,16 @@ pub(crate) fn sensor(command: SensorCommand) -> anyhow::Result<()> {
                 writeln!(out, "{}", line.trim_end())?;
             }
         }
-        _ => bail!("an unexpected answer"),
+        _ => bail!(UNEXPECTED),
     }
     Ok(())
 }
 
 /// `qemu-bmc console`.
-pub(crate) fn console() -> anyhow::Result<()> {
-    let (response, from_guest, mut to_guest) = open(&Request::Console)?;
+pub(crate) fn console(machine: Option<&str>) -> anyhow::Result<()> {
+    let (response, from_guest, mut to_guest) = controller(machine)?.open(&Request::Console)?;
     if !matches!(response, Response::Console) {
-        bail!("an unexpected answer");
+        bail!(UNEXPECTED);
     }
     let terminal = RawTerminal::enter();
     if terminal.is_some() {
@@ -318,29 +370,6 @@ impl Drop for RawTerminal {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
         let _ = writeln!(io::stdout());
-    }
-}
-
-fn ask(request: &Request) -> anyhow::Result<Response> {
-    open(request).map(|(response, ..)| response)
-}
-
-fn open(request: &Request) -> anyhow::Result<(Response, BufReader<UnixStream>, UnixStream)> {
-    let path = config::control_socket(std::env::vars_os(), &ThisHost)?;
-    let mut stream = UnixStream::connect(&path).with_context(|| {
-        format!("no qemu-bmc answers on {} (is it running, with this RUN_DIR?)", path.display())
-    })?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    let mut line = serde_json::to_vec(request)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut answer = String::new();
-    reader.read_line(&mut answer).context("the controller does not answer")?;
-    stream.set_read_timeout(None)?;
-    match serde_json::from_str(&answer).context("the controller's answer")? {
-        Response::Failed(why) => Err(anyhow!(why)),
-        response => Ok((response, reader, stream)),
     }
 }
 

@@ -48,12 +48,24 @@ use crate::{
 const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Makes this process the controller, until it is told to stop or starts anew.
-pub(crate) fn execute<F>(run: impl FnOnce(Plan) -> F) -> anyhow::Result<()>
+///
+/// # Errors
+/// Those of the controller. They say which machine's it is, if there are several.
+pub(crate) fn execute<F>(plan: Plan, run: impl FnOnce(Plan) -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<(End, Life)>>,
 {
-    let plan = crate::plan()?;
-    logging::start(plan.debug);
+    match plan.name.clone() {
+        Some(name) => execute_one(plan, run).context(name),
+        None => execute_one(plan, run),
+    }
+}
+
+fn execute_one<F>(plan: Plan, run: impl FnOnce(Plan) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<(End, Life)>>,
+{
+    logging::start(plan.debug, plan.name.as_ref());
     // What is made here is for this user alone: sockets, state, logs.
     umask(Mode::RWXG | Mode::RWXO);
     let runtime =

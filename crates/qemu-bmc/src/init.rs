@@ -15,28 +15,28 @@
 //!                 SIGHUP: passed on, which ends the controller, and it begins anew at once
 //! ```
 //!
+//! The same is done for the controllers of several machines, each by itself ([`several`](crate::several)).
+//!
 //! Where it isn't PID 1, the kernel is told that orphans are to come here all the same (`PR_SET_CHILD_SUBREAPER`).
 //! Nothing else in this process may wait for a child: `waitpid(-1)` here takes them all.
 
 mod orphans;
 mod policy;
+mod signals;
+mod ward;
 
 use std::{
     ffi::OsString,
     io,
     os::unix::process::CommandExt as _,
     process::{Command, ExitCode},
-    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, WaitStatus, getpid, kill_process, set_child_subreaper};
-use tokio::{
-    signal::unix::{self, SignalKind, signal},
-    time::{Instant, sleep_until},
-};
-use tracing::{info, warn};
+use rustix::process::{getpid, set_child_subreaper};
+use tokio::time::{Instant, sleep_until};
 
-use self::policy::{Ended, Next, Policy, Stop};
+use self::signals::{Received, Signals};
+pub(crate) use self::ward::Ward;
 use crate::{logging, os::life::Life};
 
 /// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
@@ -48,8 +48,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    fn command(&self, life: &Life) -> Command {
-        let mut command = match self.command.split_first() {
+    fn command(&self, machine: Option<&str>) -> Command {
+        match self.command.split_first() {
             Some((program, arguments)) => {
                 let mut command = Command::new(program);
                 command.args(arguments);
@@ -58,24 +58,19 @@ impl Arguments {
             None => {
                 let mut command = Command::new("/proc/self/exe");
                 command.arg0("qemu-bmc").arg("run");
+                command.args(machine.iter().flat_map(|name| ["--machine", name]));
                 command
             }
-        };
-        life.pass_on(&mut command);
-        // Its own group: a terminal's Ctrl-C comes here, and from here, and not twice.
-        command.process_group(0);
-        command
+        }
     }
 }
 
 /// `qemu-bmc init`.
-pub(crate) fn main(arguments: Arguments) -> ExitCode {
-    logging::start(false);
-    let supervised = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(supervise(&arguments)));
-    match supervised {
+pub(crate) fn main(arguments: Arguments, machine: Option<&str>) -> ExitCode {
+    logging::start(false, None);
+    let machine = machine.map(str::to_owned);
+    let ward = Ward::new("the controller".into(), move || arguments.command(machine.as_deref()));
+    match watch_over(vec![ward]) {
         Ok(status) => status.into(),
         Err(error) => {
             logging::complain(&format!("cannot watch over the controller: {error}"));
@@ -84,161 +79,43 @@ pub(crate) fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Keeps a controller running until it or somebody else wants an end. Returns the status to exit with.
-async fn supervise(arguments: &Arguments) -> io::Result<u8> {
+/// Keeps controllers running until they or somebody else want an end. Returns the status to exit with: that of
+/// the first that did not end well.
+pub(crate) fn watch_over(wards: Vec<Ward>) -> io::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(supervise(wards))
+}
+
+async fn supervise(mut wards: Vec<Ward>) -> io::Result<u8> {
     if !getpid().is_init() {
         set_child_subreaper(Some(getpid()))?;
     }
     // Before the first child: PID 1 has no default actions, and no signal may be missed.
     let mut signals = Signals::listen()?;
-    let mut policy = Policy::default();
     let life = Life::begin();
-    let status = loop {
-        let started = Instant::now();
-        let how = match arguments.command(&life).spawn() {
-            // The child is reaped with all others, so what the standard library knows of it is of no use.
-            Ok(child) => signals.until_ended(Pid::from_child(&child), &mut policy).await,
-            Err(error) => {
-                warn!("cannot start the controller: {error}");
-                Ended::NotStarted
-            }
-        };
-        match policy.ended(how, started.elapsed()) {
-            Next::Exit(status) => break status,
-            Next::Restart(delay) => {
-                match delay {
-                    Duration::ZERO => warn!("the controller {} and is started again", describe(how)),
-                    _ => warn!("the controller {} and is started again in {delay:?}", describe(how)),
-                }
-                if signals.stopped_within(delay, &mut policy).await {
-                    break 0;
-                }
-            }
+    loop {
+        for ward in &mut wards {
+            ward.start_if_due(&life);
         }
-    };
-    orphans::end_all(&mut signals.child).await;
-    Ok(status)
-}
-
-fn describe(how: Ended) -> String {
-    match how {
-        Ended::Exited(policy::RESTART_ME) => "restarts itself".into(),
-        Ended::Exited(status) => format!("exited with status {status}"),
-        Ended::Killed(signal) => format!("was killed by signal {signal}"),
-        Ended::NotStarted => "did not start".into(),
-    }
-}
-
-/// A signal that is sent from here, as people know it.
-fn name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::TERM => "SIGTERM",
-        Signal::INT => "SIGINT",
-        Signal::HUP => "SIGHUP",
-        Signal::KILL => "SIGKILL",
-        _ => "a signal",
-    }
-}
-
-/// What wakes init up.
-struct Signals {
-    child: unix::Signal,
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    quit: unix::Signal,
-    hangup: unix::Signal,
-}
-
-/// A signal that was sent to init.
-#[derive(Clone, Copy, Debug)]
-enum Received {
-    /// A child ended.
-    Child,
-    /// All this is to stop. The controller gets this signal.
-    Stop(Signal),
-    /// SIGHUP: by custom "read your configuration again". The controller does by dying and starting anew.
-    HangUp,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            child: signal(SignalKind::child())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Received {
+        if wards.iter().all(|ward| ward.status().is_some()) {
+            break;
+        }
+        let due = wards.iter().filter_map(Ward::due).min();
         tokio::select! {
-            // What has happened goes before what is wanted: nothing is asked of a controller that is gone.
             biased;
-            _ = self.child.recv() => Received::Child,
-            _ = self.terminate.recv() => Received::Stop(Signal::TERM),
-            _ = self.interrupt.recv() => Received::Stop(Signal::INT),
-            // The controller knows no SIGQUIT, and a core of it helps nobody.
-            _ = self.quit.recv() => Received::Stop(Signal::TERM),
-            _ = self.hangup.recv() => Received::HangUp,
-        }
-    }
-
-    /// Passes signals on to the controller until it ends.
-    async fn until_ended(&mut self, controller: Pid, policy: &mut Policy) -> Ended {
-        loop {
-            let pass_on = match self.next().await {
-                Received::Child => match reap(controller) {
-                    Some(status) => return ended(status),
-                    None => continue,
-                },
-                Received::HangUp => Signal::HUP,
-                Received::Stop(signal) => match policy.stop() {
-                    Stop::Ask => signal,
-                    Stop::Kill => Signal::KILL,
-                },
-            };
-            info!("passing {} on to the controller", name(pass_on));
-            // The controller wasn't reaped yet, so nobody else has its number.
-            let _ = kill_process(controller, pass_on);
-        }
-    }
-
-    /// Waits while there is no controller. Returns early, and true, if somebody wants an end.
-    async fn stopped_within(&mut self, delay: Duration, policy: &mut Policy) -> bool {
-        let end = Instant::now() + delay;
-        loop {
-            tokio::select! {
-                biased;
-                received = self.next() => match received {
-                    Received::Child => orphans::reap_all(),
-                    Received::HangUp => {}
-                    Received::Stop(_) => {
-                        policy.stop();
-                        return true;
+            received = signals.next() => match received {
+                Received::Child => while let Some((pid, status)) = orphans::reap() {
+                    match wards.iter_mut().find(|ward| ward.is(pid)) {
+                        Some(ward) => ward.ended(status),
+                        None => tracing::debug!(%pid, ?status, "reaped an orphan"),
                     }
                 },
-                () = sleep_until(end) => return false,
-            }
+                Received::HangUp => wards.iter_mut().for_each(Ward::hang_up),
+                Received::Stop(signal) => wards.iter_mut().for_each(|ward| ward.stop(signal)),
+            },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
     }
-}
-
-/// Reaps everybody, and returns how the controller ended if it is among them.
-fn reap(controller: Pid) -> Option<WaitStatus> {
-    let mut found = None;
-    while let Some((pid, status)) = orphans::reap() {
-        if pid == controller {
-            found = Some(status);
-        }
-    }
-    found
-}
-
-fn ended(status: WaitStatus) -> Ended {
-    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
-    match status.terminating_signal() {
-        Some(signal) => Ended::Killed(byte(signal)),
-        None => Ended::Exited(status.exit_status().map_or(u8::MAX, byte)),
-    }
+    orphans::end_all(signals.child()).await;
+    Ok(wards.iter().filter_map(Ward::status).find(|status| *status != 0).unwrap_or_default())
 }

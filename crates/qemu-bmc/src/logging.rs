@@ -1,7 +1,8 @@
 //! Log lines: when, how serious, what, and its details as `key=value`.
 //!
 //! They go to standard error, because standard output is the guest's console where CONSOLE_LOG says so. A
-//! line has its time in UTC to the second: docker and journald add one only for who asks them to.
+//! line has its time in UTC to the second: docker and journald add one only for who asks them to. The machine's name
+//! follows where there are several, which write to the same place.
 
 use std::{
     fmt,
@@ -15,10 +16,12 @@ use tracing_subscriber::{
     fmt::{MakeWriter, format::Writer, time::FormatTime},
 };
 
-/// Sets up logging for the whole process; a second call changes nothing.
+use crate::config::MachineName;
+
+/// Sets up logging for the whole process, which is one of several machines' or not; a second call changes nothing.
 ///
 /// RUST_LOG, where it is set, decides what is logged, in the syntax of [`EnvFilter`].
-pub(crate) fn start(debug: bool) {
+pub(crate) fn start(debug: bool, machine: Option<&MachineName>) {
     let level = if debug { LevelFilter::DEBUG } else { LevelFilter::INFO };
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let filter = EnvFilter::builder().with_default_directive(level.into()).parse(&wanted);
@@ -27,7 +30,7 @@ pub(crate) fn start(debug: bool) {
     let colour =
         io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let refused = filter.as_ref().err().map(ToString::to_string);
-    let subscriber = subscriber(filter.unwrap_or_else(|_| usual()), io::stderr, colour);
+    let subscriber = subscriber(filter.unwrap_or_else(|_| usual()), io::stderr, colour, machine.cloned());
     let first = tracing::subscriber::set_global_default(subscriber).is_ok();
     if let Some(error) = refused.filter(|_| first) {
         warn!("cannot use RUST_LOG: {error}");
@@ -40,7 +43,12 @@ pub(crate) fn complain(why: &str) {
     let _ = writeln!(io::stderr(), "qemu-bmc: {why}");
 }
 
-fn subscriber<W>(filter: EnvFilter, writer: W, colour: bool) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    filter: EnvFilter,
+    writer: W,
+    colour: bool,
+    machine: Option<MachineName>,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -49,18 +57,22 @@ where
         .with_writer(writer)
         .with_ansi(colour)
         .with_target(false)
-        .with_timer(Utc)
+        .with_timer(Beginning { machine })
         // Errors of the log itself would be printed with a macro that panics on a closed standard error.
         .log_internal_errors(false)
         .finish()
 }
 
-struct Utc;
+/// What every line begins with.
+struct Beginning {
+    machine: Option<MachineName>,
+}
 
-impl FormatTime for Utc {
+impl FormatTime for Beginning {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        writer.write_str(&utc(now.as_secs()))
+        writer.write_str(&utc(now.as_secs()))?;
+        self.machine.iter().try_for_each(|machine| write!(writer, " {machine}"))
     }
 }
 
@@ -115,7 +127,7 @@ mod tests {
     fn a_line_has_time_level_message_and_details() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(EnvFilter::new("info"), move || writer.clone(), false);
+        let subscriber = subscriber(EnvFilter::new("info"), move || writer.clone(), false, None);
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(port = 623, "cannot listen");
             tracing::debug!("not shown");

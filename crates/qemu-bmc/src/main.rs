@@ -22,6 +22,7 @@ mod os;
 mod run;
 mod sensors_file;
 mod serve;
+mod several;
 mod store;
 
 use std::process::ExitCode;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    config::{ConfigErrors, Plan, ThisHost},
+    config::{ConfigErrors, Machines, Plan, ThisHost},
     serve::control::{PowerName, SelAction},
 };
 
@@ -39,14 +40,17 @@ use crate::{
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
+    /// The machine that is meant, where the configuration has several
+    #[arg(long, global = true, value_name = "NAME")]
+    machine: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the controller and its machine in the foreground
-    Run,
+    /// Run the controller and its machine in the foreground; of several machines, all
+    Run(run::Arguments),
     /// Be the controller of a machine that something else started: QEMU by hand, libvirt
     #[command(alias = "serve")]
     Attach(attach::Arguments),
@@ -81,19 +85,24 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Run => run::main(),
-        Command::Attach(arguments) => attach::main(arguments),
-        Command::Init(arguments) => return init::main(arguments),
-        Command::Check => cli::check(),
+    let Arguments { machine, command } = Arguments::parse();
+    let machine = machine.as_deref();
+    let outcome = match command {
+        Command::Run(arguments) => match run::main(&arguments, machine) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
+        Command::Attach(arguments) => attach::main(arguments, machine),
+        Command::Init(arguments) => return init::main(arguments, machine),
+        Command::Check => cli::check(machine),
         Command::Settings => cli::settings(),
-        Command::Healthcheck => cli::healthcheck(),
-        Command::Status => cli::status(),
-        Command::Power { request } => cli::power(request),
-        Command::FactoryReset => cli::factory_reset(),
-        Command::Sel { action } => cli::sel(action),
-        Command::Sensor(command) => cli::sensor(command),
-        Command::Console => cli::console(),
+        Command::Healthcheck => cli::healthcheck(machine),
+        Command::Status => cli::status(machine),
+        Command::Power { request } => cli::power(machine, request),
+        Command::FactoryReset => cli::factory_reset(machine),
+        Command::Sel { action } => cli::sel(machine, action),
+        Command::Sensor(command) => cli::sensor(machine, command),
+        Command::Console => cli::console(machine),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,9 +114,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// The plan for this process on this host.
-fn plan() -> anyhow::Result<Plan> {
-    Ok(Plan::load(std::env::vars_os(), &ThisHost)?)
+/// The plans for this process on this host, or that for the machine that is asked for.
+fn machines(asked_for: Option<&str>) -> Result<Machines, ConfigErrors> {
+    Machines::load(std::env::vars_os(), &ThisHost, asked_for)
+}
+
+/// The plan for the one machine that is meant.
+fn plan(asked_for: Option<&str>) -> anyhow::Result<Plan> {
+    match machines(asked_for)? {
+        Machines::One(plan) => Ok(*plan),
+        Machines::Several(plans) => {
+            let names: Vec<_> = plans.iter().filter_map(|plan| plan.name.as_ref()).collect();
+            Err(cli::which_machine(&names))
+        }
+    }
 }
 
 /// An error with all that caused it, in one line.

@@ -4,10 +4,13 @@
 //!   signal ──▶ stop ──▶ driver shuts the guest down, while every door still answers ──▶ exit 0
 //!   reset  ──▶ restart ──▶ this process executes itself anew; QEMU runs on and is taken over
 //! ```
+//!
+//! Where the configuration has several machines, each is run so by a process of its own ([`several`]).
 
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    process::ExitCode,
     sync::Arc,
 };
 
@@ -21,7 +24,7 @@ use tracing::info;
 
 use crate::{
     chain,
-    config::Plan,
+    config::{Machines, Plan},
     console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
     machine::{Driver, End, Stop},
@@ -33,11 +36,26 @@ use crate::{
         serial_tcp,
         vnc::{self, HostScreen, VncSettings},
     },
+    several,
 };
 
-/// `qemu-bmc run`.
-pub(crate) fn main() -> anyhow::Result<()> {
-    foundation::execute(run)
+/// What `run` is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The process that watches over this one, which ends when that does
+    #[arg(long, hide = true, value_name = "PID")]
+    child_of: Option<i32>,
+}
+
+/// `qemu-bmc run`: the controller of a machine, or what watches over the controllers of several.
+pub(crate) fn main(arguments: &Arguments, machine: Option<&str>) -> anyhow::Result<ExitCode> {
+    if let Some(parent) = arguments.child_of {
+        several::end_with(parent)?;
+    }
+    match crate::machines(machine)? {
+        Machines::One(plan) => foundation::execute(*plan, run).map(|()| ExitCode::SUCCESS),
+        Machines::Several(plans) => several::watch_over(&plans),
+    }
 }
 
 async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {

@@ -19,6 +19,12 @@ pub(super) struct Effective {
 }
 
 impl Plan {
+    /// Where a setting's text comes from.
+    pub(super) fn said_by(&self, row: &'static Row) -> Option<&Origin> {
+        let mut settings = self.settings.iter();
+        settings.find(|effective| std::ptr::eq(effective.row, row)).map(|effective| &effective.origin)
+    }
+
     /// Every setting with its value and its origin, and the users. Contains no secret.
     pub(crate) fn describe(&self) -> String {
         let shown: Vec<_> = rows()

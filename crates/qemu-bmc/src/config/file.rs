@@ -1,4 +1,12 @@
 //! The configuration file: TOML, read as dotted keys with a text each, so that it goes the way of the environment.
+//!
+//! ```text
+//!   one machine        several
+//!   [machine]          [[machine]], each with a name, the same keys, and tables of its own: [machine.ipmi]
+//!                      [defaults]: those keys for all of them
+//!   [ipmi], [vnc], …   the same, for all of them
+//!   [[user]]           for all of them; [[machine.user]] for one
+//! ```
 
 use std::ops::Range;
 
@@ -8,11 +16,20 @@ use zeroize::Zeroizing;
 use super::{
     nearest::nearest_key,
     settings::{self, List, Row, user},
+    several::MachineName,
     value,
 };
 
-/// The table of users, the one that is there more than once.
+/// The table of users, which is there once for each.
 const USERS: &str = "user";
+/// The table of the machine, which is there once for each if there are several.
+const MACHINE: &str = "machine";
+/// What [`MACHINE`] is where that is there for each of several.
+const DEFAULTS: &str = "defaults";
+/// What the key of every setting of the guest begins with.
+const OF_GUEST: &str = "machine.";
+/// The key of a machine's name, among those.
+const NAME: &str = "name";
 
 /// A setting's text.
 #[derive(Debug)]
@@ -30,7 +47,18 @@ pub(super) struct File {
     pub(super) settings: Vec<Item>,
     /// The same for each `[[user]]`.
     pub(super) users: Vec<Vec<Item>>,
+    /// What it says of each of several machines.
+    pub(super) machines: Vec<OneOfSeveral>,
     /// What is wrong with it, one sentence each, without secrets.
+    pub(super) problems: Vec<String>,
+}
+
+/// What a file says of one `[[machine]]`.
+pub(super) struct OneOfSeveral {
+    pub(super) name: MachineName,
+    pub(super) settings: Vec<Item>,
+    pub(super) users: Vec<Vec<Item>>,
+    /// What is wrong with it, which is no other machine's business.
     pub(super) problems: Vec<String>,
 }
 
@@ -43,36 +71,113 @@ impl File {
             return file;
         };
         match text.parse::<Table>() {
-            Ok(mut table) => {
-                file.read_users(table.remove(USERS));
-                file.settings = read_rows(table, "", settings::rows(), &mut file.problems);
-            }
+            Ok(table) => file.read(table),
             // The error's Display quotes the line, and with it a password.
             Err(error) => file.problems.push(format!("{}{}", line(text, error.span()), error.message())),
         }
         file
     }
 
-    fn read_users(&mut self, users: Option<Value>) {
-        let users = match users {
-            None => return,
-            Some(Value::Array(users)) => users,
-            Some(_) => {
-                self.problems.push(format!("{USERS} is a list: write [[{USERS}]]"));
-                return;
+    fn read(&mut self, mut table: Table) {
+        self.users = read_users(table.remove(USERS), &mut self.problems);
+        match table.remove(MACHINE) {
+            Some(Value::Array(machines)) => {
+                self.read_machines(machines);
+                match table.remove(DEFAULTS) {
+                    Some(Value::Table(defaults)) => self.settings = self.read_defaults(defaults),
+                    Some(_) => self.problems.push(format!("{DEFAULTS} is a table: write [{DEFAULTS}]")),
+                    None => {}
+                }
             }
-        };
-        for (index, user) in users.into_iter().enumerate() {
-            let Value::Table(table) = user else {
-                self.problems.push(format!("{USERS} {} is not a table: write [[{USERS}]]", index + 1));
-                continue;
+            one => {
+                if table.remove(DEFAULTS).is_some() {
+                    self.problems.push(format!(
+                        "{DEFAULTS} is for several machines, [[{MACHINE}]]; a single one has all in [{MACHINE}]"
+                    ));
+                }
+                table.extend(one.map(|one| (MACHINE.to_owned(), one)));
+            }
+        }
+        self.settings.extend(read_rows(table, "", settings::rows(), &mut self.problems));
+    }
+
+    fn read_defaults(&mut self, mut table: Table) -> Vec<Item> {
+        let mut problems = Vec::new();
+        if table.remove(NAME).is_some() {
+            problems.push(format!("{NAME} is for each [[{MACHINE}]] by itself"));
+        }
+        let items = read_rows(table, OF_GUEST, settings::rows(), &mut problems);
+        self.problems.extend(problems.into_iter().map(|problem| format!("{DEFAULTS}: {problem}")));
+        items
+    }
+
+    fn read_machines(&mut self, machines: Vec<Value>) {
+        if machines.is_empty() {
+            self.problems.push(format!("{MACHINE} is an empty list: write [{MACHINE}] or [[{MACHINE}]]"));
+        }
+        for (index, machine) in machines.into_iter().enumerate() {
+            let read = match machine {
+                Value::Table(table) => read_machine(table),
+                _ => Err(format!("it is not a table: write [[{MACHINE}]]")),
             };
-            let mut problems = Vec::new();
-            self.users.push(read_rows(table, "user.", user::ROWS.iter().copied(), &mut problems));
-            self.problems
-                .extend(problems.into_iter().map(|problem| format!("{USERS} {}: {problem}", index + 1)));
+            match read {
+                Ok(machine) if self.machines.iter().any(|other| other.name == machine.name) => {
+                    self.problems.push(format!("two machines have the name {}", machine.name));
+                }
+                Ok(machine) => self.machines.push(machine),
+                Err(problem) => self.problems.push(format!("{MACHINE} {}: {problem}", index + 1)),
+            }
         }
     }
+}
+
+/// Reads a `[[machine]]`: the guest's settings stand in it, those of other tables in tables of these names. One
+/// whose name isn't good is nobody's, and nothing else is said of it.
+fn read_machine(mut table: Table) -> Result<OneOfSeveral, String> {
+    let name = match table.remove(NAME) {
+        Some(Value::String(name)) => MachineName::parse(&name),
+        _ => None,
+    };
+    let name = name.ok_or_else(|| format!("{NAME}: takes {}", MachineName::TAKES))?;
+    let mut problems = Vec::new();
+    let users = read_users(table.remove(USERS), &mut problems);
+    let (guest, others): (Table, Table) =
+        table.into_iter().partition(|(key, value)| !is_beside_guest(key, value));
+    let mut settings = read_rows(guest, OF_GUEST, settings::rows(), &mut problems);
+    let beside = settings::rows().filter(|row| !row.key.starts_with(OF_GUEST));
+    settings.extend(read_rows(others, "", beside, &mut problems));
+    Ok(OneOfSeveral { name, settings, users, problems })
+}
+
+/// Whether this is no setting of the guest: a table such as `ipmi`, or a key that is in no table.
+fn is_beside_guest(key: &str, value: &Value) -> bool {
+    let is_table = matches!(value, Value::Table(_));
+    settings::rows().any(|row| match row.key.split_once('.') {
+        Some((table, _)) => is_table && table == key && table != MACHINE,
+        None => row.key == key,
+    })
+}
+
+fn read_users(users: Option<Value>, problems: &mut Vec<String>) -> Vec<Vec<Item>> {
+    let users = match users {
+        None => return Vec::new(),
+        Some(Value::Array(users)) => users,
+        Some(_) => {
+            problems.push(format!("{USERS} is a list: write [[{USERS}]]"));
+            return Vec::new();
+        }
+    };
+    let mut read = Vec::new();
+    for (index, user) in users.into_iter().enumerate() {
+        let Value::Table(table) = user else {
+            problems.push(format!("{USERS} {} is not a table: write [[{USERS}]]", index + 1));
+            continue;
+        };
+        let mut its_own = Vec::new();
+        read.push(read_rows(table, "user.", user::ROWS.iter().copied(), &mut its_own));
+        problems.extend(its_own.into_iter().map(|problem| format!("{USERS} {}: {problem}", index + 1)));
+    }
+    read
 }
 
 /// Where in the file, as far as that's known.
@@ -96,8 +201,9 @@ fn read_rows(
     let mut pending: Vec<(String, Value)> = table.into_iter().collect();
     pending.reverse();
     while let Some((key, value)) = pending.pop() {
-        let single = rows.clone().find(|row| !key.is_empty() && row.key.strip_prefix(prefix) == Some(&key));
-        let of_family = || rows.clone().find_map(|row| Some((row, Some(row.member_by_key(&key)?))));
+        let full = format!("{prefix}{key}");
+        let single = rows.clone().find(|row| !key.is_empty() && row.has_key(&full));
+        let of_family = || rows.clone().find_map(|row| Some((row, Some(row.member_by_key(&full)?))));
         match (single.map(|row| (row, None)).or_else(of_family), value) {
             (Some((row, member)), value) => match text(row, value) {
                 Ok(text) => found.push(Item { row, member: member.map(str::to_owned), text }),
@@ -218,7 +324,8 @@ mod tests {
     #[test]
     fn shapes_that_do_not_fit_are_named() {
         assert_eq!(problems("machine = 1"), ["machine is a table: write [machine]"]);
-        assert_eq!(problems("[[machine]]\nmemory = 1"), ["machine is a table: write [machine]"]);
+        assert_eq!(problems("machine = ['x']"), ["machine 1: it is not a table: write [[machine]]"]);
+        assert_eq!(problems("machine = []"), ["machine is an empty list: write [machine] or [[machine]]"]);
         assert_eq!(problems("[user]\nname = 'x'"), ["user is a list: write [[user]]"]);
         assert_eq!(problems("user = ['x']"), ["user 1 is not a table: write [[user]]"]);
         assert_eq!(

@@ -11,7 +11,6 @@ mod storage;
 
 use std::{
     collections::HashSet,
-    ffi::OsString,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -25,7 +24,7 @@ use super::{
     host::{Host, PathKind},
     plan::*,
     reader::{Findings, Reader},
-    said::{Said, Texts},
+    said::Texts,
     sensors,
     settings::{self, Row, Setting, user},
     value,
@@ -41,17 +40,17 @@ const VNC_PASSWORD_USED: usize = 8;
 const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
 impl Plan {
-    /// Makes a plan from the environment, the configuration file and the machine as it is.
+    /// Makes a plan of what was said of a machine. `findings` is what came to light before.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place, what it got unless that's a secret, and what it takes.
-    pub(crate) fn load(
-        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    /// Everything that is wrong.
+    pub(super) fn make(
+        texts: &Texts,
+        users: &[Texts],
         host: &dyn Host,
+        mut findings: Findings,
     ) -> Result<Self, ConfigErrors> {
-        let mut findings = Findings::default();
-        let said = Said::collect(environment, host, &mut findings.problems, &mut findings.warnings);
-        let plan = Reader { texts: &said.settings, host, findings: &mut findings }.plan(&said.users);
+        let plan = Reader { texts, host, findings: &mut findings }.plan(users);
         match plan {
             Some(plan) if findings.problems.is_empty() => {
                 let Findings { warnings, machine_warnings, settings, .. } = findings;
@@ -59,22 +58,6 @@ impl Plan {
             }
             _ => Err(ConfigErrors(findings.problems)),
         }
-    }
-}
-
-/// Where the local commands find the program that runs: the one thing that they need of a configuration.
-///
-/// # Errors
-/// As [`Plan::load`], but for this setting alone and for what can't be read at all.
-pub(crate) fn control_socket(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-    host: &dyn Host,
-) -> Result<PathBuf, ConfigErrors> {
-    let mut findings = Findings::default();
-    let said = Said::collect(environment, host, &mut findings.problems, &mut findings.warnings);
-    match (Reader { texts: &said.settings, host, findings: &mut findings }).run_dir() {
-        Some((_, socket)) if findings.problems.is_empty() => Ok(socket),
-        _ => Err(ConfigErrors(findings.problems)),
     }
 }
 
@@ -103,6 +86,7 @@ impl Reader<'_> {
             reader.check_interface(&machine.nics, &lan);
         });
         Some(Plan {
+            name: self.texts.machine.clone(),
             machine,
             controller: controller?,
             lan,
@@ -356,6 +340,7 @@ impl Reader<'_> {
         let state_dir = match state? {
             None => self.default_state_dir(&run_dir),
             Some(folder) => {
+                let folder = self.its_own(&settings::STATE_DIR.row, folder);
                 match (self.host.can_write(&folder), self.host.kind(&folder)) {
                     (true, _) => {}
                     // What it holds counts all the same.
@@ -378,16 +363,26 @@ impl Reader<'_> {
     }
 
     /// The run folder, and the control socket in it.
-    fn run_dir(&mut self) -> Option<(PathBuf, PathBuf)> {
+    pub(super) fn run_dir(&mut self) -> Option<(PathBuf, PathBuf)> {
         let run_dir = self.get(&settings::RUN_DIR)?;
+        let run_dir = self.its_own(&settings::RUN_DIR.row, run_dir);
+        self.show(&settings::RUN_DIR.row, &run_dir.to_string_lossy());
         let control_socket = run_dir.join("control.sock");
         self.check_socket(&settings::RUN_DIR.row, &control_socket);
         Some((run_dir, control_socket))
     }
 
+    /// The folder of one of several machines, where one was said for all.
+    fn its_own(&self, row: &'static Row, folder: PathBuf) -> PathBuf {
+        match self.texts.folder_within(row) {
+            Some(name) => folder.join(name),
+            None => folder,
+        }
+    }
+
     fn default_state_dir(&mut self, run_dir: &Path) -> PathBuf {
         let volume = Path::new("/vm");
-        let folder = volume.join("bmc");
+        let folder = self.its_own(&settings::STATE_DIR.row, volume.join("bmc"));
         // Without the volume there is nothing that outlives the container, so it isn't made up.
         if self.host.kind(volume) == Some(PathKind::Folder) && self.host.can_write(&folder) {
             return folder;

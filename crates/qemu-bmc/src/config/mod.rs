@@ -13,6 +13,7 @@
 //!
 //! To add a setting, add a row to [`settings`] and say in [`load`] what it means.
 
+mod claims;
 mod describe;
 mod file;
 mod firmware;
@@ -26,6 +27,7 @@ mod reader;
 mod said;
 pub(crate) mod sensors;
 mod settings;
+mod several;
 mod storage;
 mod value;
 
@@ -34,10 +36,10 @@ use std::fmt;
 pub(crate) use firmware::*;
 pub(crate) use hardware::*;
 pub(crate) use host::ThisHost;
-pub(crate) use load::control_socket;
 pub(crate) use nics::*;
 pub(crate) use plan::*;
 pub(crate) use settings::reference;
+pub(crate) use several::{ControlSocket, MachineName, Machines, control_sockets, listed};
 pub(crate) use storage::*;
 pub(crate) use value::quoted;
 

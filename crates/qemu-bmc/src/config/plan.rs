@@ -9,11 +9,13 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
-use super::{BootOrder, FirmwarePlan, HardwarePlan, NicsPlan, StoragePlan};
+use super::{BootOrder, FirmwarePlan, HardwarePlan, MachineName, NicsPlan, StoragePlan};
 
 /// Everything that was decided before anything was started.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    /// What the machine is called, if it is one of several.
+    pub(crate) name: Option<MachineName>,
     /// The guest and its hardware.
     pub(crate) machine: MachinePlan,
     /// Who may talk to the controller, and with which cryptography.

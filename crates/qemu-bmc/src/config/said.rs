@@ -1,8 +1,10 @@
-//! What was said: one text per setting, and where it comes from. The environment has it over the file.
+//! What was said: one text per setting, and where it comes from.
+//!
+//! The environment has it over the file, and what the file says of one machine over what it says of all.
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ffi::OsString,
     fmt, io,
     path::Path,
@@ -12,10 +14,11 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    file::{File, Item},
+    file::{File, Item, OneOfSeveral},
     host::Host,
     nearest::{nearest_family, nearest_variable},
     settings::{self, Row, rows},
+    several::MachineName,
 };
 
 /// Where a text comes from.
@@ -27,6 +30,12 @@ pub(super) enum Origin {
     Environment(Cow<'static, str>),
     /// This file.
     File(Arc<str>),
+}
+
+impl Origin {
+    pub(super) fn is_environment(&self) -> bool {
+        matches!(self, Self::Environment(_))
+    }
 }
 
 /// How `qemu-bmc check` names it.
@@ -61,7 +70,7 @@ impl Member {
 
     /// Whether it was said by the environment.
     pub(super) fn is_variable(&self) -> bool {
-        matches!(self.origin, Origin::Environment(_))
+        self.origin.is_environment()
     }
 
     /// Its variable, whether or not that is where it comes from.
@@ -74,23 +83,40 @@ impl Member {
     }
 }
 
+/// Settings of which the file has one or the other.
+static ALTERNATIVES: [(&Row, &Row); 2] = [
+    (&settings::IPMI_PASS.row, &settings::IPMI_PASS_FILE.row),
+    (&settings::VNC_PASSWORD.row, &settings::VNC_PASSWORD_FILE.row),
+];
+
 /// Some settings' texts, by key.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Texts {
     said: HashMap<&'static str, (Zeroizing<String>, Origin)>,
     /// Those of families: the file's in its order, then the environment's by name.
     members: Vec<Member>,
     /// The file and the user that these are about, if they are a user's.
     user: Option<String>,
+    /// Which of several machines they are about, if there are several.
+    pub(super) machine: Option<MachineName>,
+    /// The keys of what was said of this machine alone.
+    its_own: HashSet<&'static str>,
 }
 
 impl Texts {
     /// The setting's text, its default where nobody said one.
     pub(super) fn text(&self, row: &'static Row) -> (&str, Origin) {
-        match self.said.get(row.key) {
-            Some((text, origin)) => (text, origin.clone()),
-            None => (row.default, Origin::Default),
+        match (self.said.get(row.key), row.default_of_several) {
+            (Some((text, origin)), _) => (text, origin.clone()),
+            (None, Some(default)) if self.machine.is_some() => (default, Origin::Default),
+            (None, _) => (row.default, Origin::Default),
         }
+    }
+
+    /// The name of the folder of one of several machines, in a folder that was named for all of them.
+    pub(super) fn folder_within(&self, row: &'static Row) -> Option<&str> {
+        let machine = self.machine.as_ref()?;
+        (!self.its_own.contains(row.key)).then_some(machine.as_str())
     }
 
     /// What to call the setting in a message about what was said.
@@ -116,15 +142,56 @@ impl Texts {
             None => drop(self.said.insert(row.key, (text, origin))),
         }
     }
+
+    /// What is said of one machine goes over what is said of all, but not over the environment.
+    fn say_of_one(&mut self, item: Item, origin: Origin) {
+        let from_environment = |(_, origin): &(_, Origin)| origin.is_environment();
+        let Item { row, member, text } = item;
+        match member {
+            _ if text.is_empty() => {}
+            Some(name) => {
+                // Among these the later one wins, and variables are the last.
+                let place = self.members.iter().position(Member::is_variable).unwrap_or(self.members.len());
+                self.members.insert(place, Member { row, name, text, origin });
+            }
+            None if self.said.get(row.key).is_some_and(from_environment) => {}
+            None => {
+                for (one, other) in ALTERNATIVES {
+                    let alternative = if row.key == one.key { other } else { one };
+                    let is_one_of_them = row.key == one.key || row.key == other.key;
+                    let said_of_all =
+                        self.said.get(alternative.key).is_some_and(|said| !from_environment(said));
+                    if is_one_of_them && said_of_all && !self.its_own.contains(alternative.key) {
+                        self.said.remove(alternative.key);
+                    }
+                }
+                self.its_own.insert(row.key);
+                self.said.insert(row.key, (text, origin));
+            }
+        }
+    }
 }
 
 /// Everything that was said.
 #[derive(Default)]
 pub(super) struct Said {
-    /// The settings.
+    /// The settings; those for all machines, if there are several.
     pub(super) settings: Texts,
     /// Each `[[user]]` of the file.
     pub(super) users: Vec<Texts>,
+    /// Each `[[machine]]` of the file.
+    machines: Vec<OneOfSeveral>,
+    /// The file.
+    path: Arc<str>,
+}
+
+/// What was said of one machine: by itself, or of all.
+pub(super) struct SaidOfMachine {
+    pub(super) name: MachineName,
+    pub(super) settings: Texts,
+    pub(super) users: Vec<Texts>,
+    /// What is wrong with it already.
+    pub(super) problems: Vec<String>,
 }
 
 impl Said {
@@ -150,6 +217,9 @@ impl Said {
         let mut said = Self::default();
         said.take(&settings::CONFIG.row, settings::CONFIG.row.variable, &mut variables);
         said.read_file(host, problems);
+        if !said.machines.is_empty() && variables.get("VM_NAME").is_some_and(|name| !name.is_empty()) {
+            problems.push("VM_NAME: each [[machine]] has a name of its own: leave it out".into());
+        }
         for row in rows() {
             said.take(row, row.variable, &mut variables);
             if let Some(variable) = row.fallback
@@ -189,19 +259,46 @@ impl Said {
                 return;
             }
         };
-        let file = File::parse(&contents);
-        problems.extend(file.problems.into_iter().map(|problem| format!("{path}: {problem}")));
-        for item in file.settings {
+        let File { settings, users, machines, problems: of_file } = File::parse(&contents);
+        problems.extend(of_file.into_iter().map(|problem| format!("{path}: {problem}")));
+        for item in settings {
             self.settings.say(item, Origin::File(Arc::clone(&path)));
         }
-        for (index, items) in file.users.into_iter().enumerate() {
-            let mut texts = Texts { user: Some(format!("{path}: user {}", index + 1)), ..Texts::default() };
-            for item in items {
-                texts.say(item, Origin::File(Arc::clone(&path)));
-            }
-            self.users.push(texts);
-        }
+        self.users = texts_of_users(users, &path);
+        (self.machines, self.path) = (machines, path);
     }
+
+    /// What was said of each of several machines; of none if there is one only.
+    pub(super) fn of_several(&mut self) -> Vec<SaidOfMachine> {
+        let machines = std::mem::take(&mut self.machines);
+        machines.into_iter().map(|machine| self.of_one(machine)).collect()
+    }
+
+    fn of_one(&self, OneOfSeveral { name, settings, users, problems }: OneOfSeveral) -> SaidOfMachine {
+        let mut texts = self.settings.clone();
+        let row = &settings::VM_NAME.row;
+        let text = Zeroizing::new(name.to_string());
+        texts.machine = Some(name.clone());
+        texts.said.remove(row.key);
+        for item in std::iter::once(Item { row, member: None, text }).chain(settings) {
+            texts.say_of_one(item, Origin::File(Arc::clone(&self.path)));
+        }
+        let mut all_users = self.users.clone();
+        all_users.extend(texts_of_users(users, &self.path));
+        let problems = problems.into_iter().map(|problem| format!("{}: {problem}", self.path)).collect();
+        SaidOfMachine { name, settings: texts, users: all_users, problems }
+    }
+}
+
+fn texts_of_users(users: Vec<Vec<Item>>, path: &Arc<str>) -> Vec<Texts> {
+    let texts = users.into_iter().enumerate().map(|(index, items)| {
+        let mut texts = Texts { user: Some(format!("{path}: user {}", index + 1)), ..Texts::default() };
+        for item in items {
+            texts.say(item, Origin::File(Arc::clone(path)));
+        }
+        texts
+    });
+    texts.collect()
 }
 
 /// All variables that mean something, but for families'.

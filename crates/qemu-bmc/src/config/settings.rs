@@ -27,9 +27,18 @@ pub(crate) struct Row {
     pub(super) list: Option<List>,
     /// A variable of somebody else's that has the last word before the default.
     pub(super) fallback: Option<&'static str>,
+    /// The default of each of several machines, where that is another.
+    pub(super) default_of_several: Option<&'static str>,
+    /// What the key was once, which files may still have.
+    pub(super) former_key: Option<&'static str>,
 }
 
 impl Row {
+    /// Whether a file's key means this setting.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        self.key == key || self.former_key == Some(key)
+    }
+
     /// Whose setting this variable is, if the row is a family's: `ETH2` of `VM_MAC_ETH2`.
     pub(super) fn member_by_variable<'a>(&self, variable: &'a str) -> Option<&'a str> {
         variable.strip_prefix(self.family()?.0).filter(|member| !member.is_empty())
@@ -71,7 +80,18 @@ impl<T> Setting<T> {
         takes: &'static str,
         help: &'static str,
     ) -> Self {
-        let row = Row { variable, key, default, takes, help, secret: false, list: None, fallback: None };
+        let row = Row {
+            variable,
+            key,
+            default,
+            takes,
+            help,
+            secret: false,
+            list: None,
+            fallback: None,
+            default_of_several: None,
+            former_key: None,
+        };
         Self { row, parse }
     }
 
@@ -82,6 +102,16 @@ impl<T> Setting<T> {
 
     const fn list(mut self, list: List) -> Self {
         self.row.list = Some(list);
+        self
+    }
+
+    const fn of_several(mut self, default: &'static str) -> Self {
+        self.row.default_of_several = Some(default);
+        self
+    }
+
+    const fn formerly(mut self, key: &'static str) -> Self {
+        self.row.former_key = Some(key);
         self
     }
 
@@ -192,7 +222,8 @@ const INTRODUCTION: &str = "\
 
 Each is an environment variable, and a key of the configuration file (`/etc/qemu-bmc.toml`, or where
 `QEMU_BMC_CONFIG` says); the environment goes over the file, and an empty variable says nothing. `qemu-bmc check`
-shows what they come to. This page is what `qemu-bmc settings` prints.
+shows what they come to. A file can have several machines: [several-machines.md](several-machines.md). This page is
+what `qemu-bmc settings` prints.
 ";
 
 const TABLE_HEAD: &str = "\
@@ -204,8 +235,10 @@ impl Row {
     /// The setting's line in a table.
     fn in_table(&self) -> String {
         let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
-        let Self { variable, key, default, takes, help, .. } = self;
-        format!("| {} | {} | {} | {takes} | {help} |\n", code(variable), code(key), code(default))
+        let Self { variable, key, default, takes, help, default_of_several, .. } = self;
+        let of_several = default_of_several.map(|text| format!(", of several machines `{text}`"));
+        let default = format!("{}{}", code(default), of_several.unwrap_or_default());
+        format!("| {} | {} | {default} | {takes} | {help} |\n", code(variable), code(key))
     }
 }
 

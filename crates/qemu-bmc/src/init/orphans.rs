@@ -44,7 +44,7 @@ pub(super) async fn end_all(child_ended: &mut tokio::signal::unix::Signal) {
             }
             // The children of one that ended are ours now, and haven't been told.
             for pid in children.into_iter().filter(|pid| told.insert(*pid)) {
-                warn!(%pid, "sending {} to a process that was left behind", super::name(signal));
+                warn!(%pid, "sending {} to a process that was left behind", super::signals::name(signal));
                 let _ = kill_process(pid, signal);
             }
             if timeout_at(limit, child_ended.recv()).await.is_err() {

@@ -1,9 +1,10 @@
 mod nics;
+mod several;
 
-use std::{collections::HashMap, io};
+use std::{collections::HashMap, ffi::OsString, io};
 
 use super::*;
-use crate::config::{BootSource, Cpus, Firmware, Networks};
+use crate::config::{BootSource, Cpus, Firmware, Machines, Networks, control_sockets};
 
 /// A machine made of a few facts.
 #[derive(Default)]
@@ -56,7 +57,17 @@ impl Host for FakeHost {
 }
 
 fn load_on(host: &FakeHost, variables: &[(&str, &str)]) -> Result<Plan, ConfigErrors> {
-    Plan::load(variables.iter().map(|(name, value)| (name.into(), value.into())), host)
+    one(variables.iter().map(|(name, value)| (name.into(), value.into())), host)
+}
+
+fn one(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    host: &FakeHost,
+) -> Result<Plan, ConfigErrors> {
+    match Machines::load(environment, host, None)? {
+        Machines::One(plan) => Ok(*plan),
+        Machines::Several(_) => panic!("several machines"),
+    }
 }
 
 fn load(variables: &[(&str, &str)]) -> Result<Plan, ConfigErrors> {
@@ -237,10 +248,9 @@ fn sockets_need_paths_that_fit() {
 #[test]
 fn the_local_commands_need_the_run_folder_and_nothing_else() {
     let socket = |variables: &[(&str, &str)]| {
-        control_socket(
-            variables.iter().map(|(name, value)| (name.into(), value.into())),
-            &FakeHost::default(),
-        )
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        let sockets = control_sockets(variables, &FakeHost::default(), None)?;
+        Ok::<_, ConfigErrors>(sockets.into_iter().next().unwrap().path)
     };
     assert_eq!(socket(&[]), Ok("/var/run/qemu/control.sock".into()));
     assert_eq!(socket(&[("RUN_DIR", "/run/x"), ("VM_MEMORY", "lots")]), Ok("/run/x/control.sock".into()));
@@ -395,7 +405,7 @@ fn text_that_is_not_utf_8_is_refused() {
     use std::os::unix::ffi::OsStringExt;
 
     let latin1 = OsString::from_vec(b"/vm/caf\xe9.qcow2".to_vec());
-    let errors = Plan::load([("VM_DISK".into(), latin1)], &FakeHost::container()).unwrap_err();
+    let errors = one([("VM_DISK".into(), latin1)], &FakeHost::container()).unwrap_err();
     assert_eq!(errors.0, ["VM_DISK: it is not UTF-8 text"]);
 }
 

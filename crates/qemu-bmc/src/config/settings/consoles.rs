@@ -27,7 +27,7 @@ settings! {
     SOL_PORT: Option<u16> = Setting::new(
         "SOL_PORT", "console.port", "9002", value::port_or_none, PORT_OR_NONE,
         "TCP port on localhost with the raw serial console",
-    );
+    ).of_several("none");
     SOL_HISTORY: bool = Setting::new(
         "SOL_HISTORY", "console.sol_history", "false", value::flag, FLAG,
         "replay the console's history when SOL is activated",

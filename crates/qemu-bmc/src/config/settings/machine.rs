@@ -43,9 +43,9 @@ settings! {
         "the guest's processors",
     );
     VM_IPMI: Option<SystemInterface> = Setting::new(
-        "VM_IPMI", "machine.ipmi", "kcs", value::system_interface, "kcs, bt, pci-kcs, pci-bt, ssif or none",
+        "VM_IPMI", "machine.system_interface", "kcs", value::system_interface, "kcs, bt, pci-kcs, pci-bt, ssif or none",
         "the interface by which the guest itself reaches the BMC",
-    );
+    ).formerly("machine.ipmi");
     VM_IPMI_TRUST: bool = Setting::new(
         "VM_IPMI_TRUST", "machine.ipmi_trust", "full", value::guest_trust, "full or restricted",
         "whether the guest may change the BMC's own settings and records",

@@ -13,7 +13,7 @@ settings! {
         "VM_NETWORKS", "machine.networks", "auto", value::networks,
         "interface names with commas between them, auto, or none",
         "the container's interfaces that are the guest's; auto is every ethN from eth2 on",
-    ).list(List::Commas);
+    ).list(List::Commas).of_several("none");
     VM_NETWORKS_WAIT: Duration = Setting::new(
         "VM_NETWORKS_WAIT", "machine.networks_wait", "30", value::duration, "seconds, or a time such as 500ms",
         "how long the first start waits for interfaces that are not there yet",
@@ -34,7 +34,7 @@ settings! {
     VM_MGMT: bool = Setting::new(
         "VM_MGMT", "machine.mgmt", "none", value::management, "user or none",
         "whether the guest's first NIC is one for management, behind NAT",
-    );
+    ).of_several("user");
     VM_HOSTFWD: Vec<Forward> = Setting::new(
         "VM_HOSTFWD", "machine.hostfwd", "", value::forwards,
         "forwards such as tcp:2222-:22 or udp:127.0.0.1:5353-:53, with commas between them",
