@@ -21,7 +21,13 @@ use self::{
 };
 use crate::{
     config::{self, Machines, Plan},
-    machine::{argv, kvm, parts::Parts, preview},
+    machine::{
+        argv,
+        emulator::Emulator,
+        kvm,
+        parts::{Parts, no_system_interface},
+        preview,
+    },
     nics::host::Host,
     serve::{
         control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction, Status},
@@ -80,8 +86,13 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     for warning in plan.machine_warnings.iter().chain(&plan.warnings) {
         writeln!(out, "warning: {warning}")?;
     }
+    let hardware = &plan.machine.hardware;
+    let qemu = Emulator::ask(hardware)?;
     let parts = Parts::look(&plan.machine, &plan.paths).map_err(|error| anyhow::anyhow!(error))?;
-    let kvm = kvm::is_likely(&plan.machine.hardware);
+    for warning in qemu.warning().into_iter().chain(no_system_interface(&plan.machine, &parts)) {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let kvm = kvm::is_likely(hardware);
     let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
     let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();
     let node = uuid::Uuid::from_bytes(identity.uuid);
@@ -97,11 +108,15 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     });
     writeln!(
         out,
-        "\nQEMU would be started as:\n{}",
-        argv::shell(&plan.machine.hardware.qemu_binary, &arguments)
+        "\nQEMU_BINARY is {qemu}\n\nQEMU would be started as:\n{}",
+        argv::shell(&hardware.qemu_binary, &arguments)
     )?;
     if kvm {
         writeln!(out, "KVM is tried before it is used: if it does not work here, with -accel tcg.")?;
+    }
+    let lacks = qemu.lacks(hardware, &arguments);
+    if !lacks.is_empty() {
+        bail!("this QEMU can't be the machine: {}", lacks.join("; "));
     }
     Ok(())
 }

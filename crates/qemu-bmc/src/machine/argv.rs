@@ -140,7 +140,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     drives::drives(&mut line, spec);
     line.words(&["-nic", "none"]);
     nics(&mut line, spec);
-    if let Some(interface) = plan.ipmi {
+    if let Some(interface) = spec.parts.ipmi {
         system_interface(&mut line, interface, &sockets.ipmi);
     }
 
@@ -155,15 +155,12 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
 fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) {
     line.pair("-chardev", &[Part::Text("socket,id=ipmi0,server=on,wait=off,path="), Part::Path(socket)]);
     line.words(&["-device", "ipmi-bmc-extern,id=bmc0,chardev=ipmi0"]);
-    let registers = match interface {
-        SystemInterface::Kcs => "isa-ipmi-kcs,id=ipmi-si0,bmc=bmc0",
-        SystemInterface::Bt => "isa-ipmi-bt,id=ipmi-si0,bmc=bmc0",
-        SystemInterface::PciKcs => "pci-ipmi-kcs,id=ipmi-si0,bmc=bmc0",
-        SystemInterface::PciBt => "pci-ipmi-bt,id=ipmi-si0,bmc=bmc0",
+    let mut registers = format!("{},id=ipmi-si0,bmc=bmc0", interface.driver());
+    if interface == SystemInterface::Ssif {
         // The address that is usual for it (IPMI 2.0 §12.2).
-        SystemInterface::Ssif => "smbus-ipmi,id=ipmi-si0,bmc=bmc0,address=0x10",
-    };
-    line.words(&["-device", registers]);
+        registers.push_str(",address=0x10");
+    }
+    line.words(&["-device", &registers]);
 }
 
 fn nics(line: &mut Line, spec: &Spec<'_>) {

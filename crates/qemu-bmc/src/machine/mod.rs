@@ -24,6 +24,7 @@ mod companion;
 mod connection;
 mod disk;
 mod driver;
+pub(crate) mod emulator;
 mod firmware;
 mod foreign;
 mod guest;

@@ -7,10 +7,11 @@ use super::{
     argv::Sockets,
     companion::Companion,
     disk::{self, Image},
+    emulator::Emulator,
     firmware::{self, FirmwareFiles},
     tpm::Tpm,
 };
-use crate::config::{MachinePlan, Paths};
+use crate::config::{MachinePlan, Paths, Platform, SystemInterface};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -21,6 +22,8 @@ pub(crate) struct Parts {
     pub(crate) cdrom: Option<Image>,
     pub(crate) firmware: FirmwareFiles,
     pub(crate) tpm: Option<Tpm>,
+    /// The guest's interface to its BMC.
+    pub(crate) ipmi: Option<SystemInterface>,
 }
 
 impl Parts {
@@ -40,11 +43,27 @@ impl Parts {
         let disk = plan.storage.disk.as_deref().map(disk::inspect).transpose()?;
         let cdrom = plan.storage.cdrom.as_deref().map(disk::inspect).transpose()?;
         let tpm = plan.firmware.tpm.then(|| Tpm::find(&paths.state_dir)).transpose()?;
-        Ok(Self { disk, cdrom, firmware, tpm })
+        Ok(Self { disk, cdrom, firmware, tpm, ipmi: system_interface(plan) })
     }
 
     /// What is to run beside QEMU.
     pub(crate) fn companions(&self, sockets: &Sockets) -> Vec<Companion> {
         self.tpm.iter().map(|tpm| tpm.companion(&sockets.tpm)).collect()
     }
+}
+
+/// The interface that was asked for, where QEMU has it. Builds for ARM often have not, and are not to be refused for
+/// that; every one for a PC has.
+fn system_interface(plan: &MachinePlan) -> Option<SystemInterface> {
+    let interface = plan.ipmi?;
+    let has_it = plan.hardware.machine.platform != Platform::Virt
+        // One that can't be asked says more when it is started.
+        || Emulator::ask(&plan.hardware).map_or(true, |qemu| qemu.has_device(interface.driver()));
+    has_it.then_some(interface)
+}
+
+/// What people are told where that is none.
+pub(crate) fn no_system_interface(plan: &MachinePlan, parts: &Parts) -> Option<String> {
+    let wanted = plan.ipmi.filter(|_| parts.ipmi.is_none())?;
+    Some(format!("this QEMU has no {}: the guest itself does not reach its BMC (VM_IPMI)", wanted.driver()))
 }

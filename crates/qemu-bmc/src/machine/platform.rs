@@ -12,7 +12,7 @@
 //! follow the host's.
 
 use super::argv::Accelerator;
-use crate::config::Platform;
+use crate::config::{Platform, SystemInterface};
 
 impl Platform {
     /// The name of its processors, as Rust and the kernel have it.
@@ -80,5 +80,26 @@ impl Platform {
     /// Whether an NMI can be injected.
     pub(crate) fn has_nmi(self) -> bool {
         self != Self::Virt
+    }
+
+    /// The Debian package that has a QEMU for it.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Q35 | Self::Pc => "qemu-system-x86",
+            Self::Virt => "qemu-system-arm",
+        }
+    }
+}
+
+impl SystemInterface {
+    /// QEMU's name of its registers.
+    pub(crate) fn driver(self) -> &'static str {
+        match self {
+            Self::Kcs => "isa-ipmi-kcs",
+            Self::Bt => "isa-ipmi-bt",
+            Self::PciKcs => "pci-ipmi-kcs",
+            Self::PciBt => "pci-ipmi-bt",
+            Self::Ssif => "smbus-ipmi",
+        }
     }
 }

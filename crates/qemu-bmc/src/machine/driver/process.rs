@@ -12,7 +12,7 @@ use super::{
         boot,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
-        parts::Parts,
+        parts::{self, Parts},
     },
     Machine,
     nics::Prepared,
@@ -57,6 +57,9 @@ impl Machine {
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
         let parts = self.parts().await?;
+        if let Some(remark) = parts::no_system_interface(&self.driver.plan, &parts) {
+            warn!("{remark}");
+        }
         self.companions.start(parts.companions(&self.sockets)).await?;
         self.show_companions();
         let arguments = argv::arguments(&argv::Spec {
