@@ -27,6 +27,7 @@ mod fru;
 mod guest_attach;
 mod guest_boot;
 mod guest_console;
+mod guest_disks;
 mod guest_inband;
 mod guest_net;
 mod guest_power;

@@ -89,6 +89,9 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     let hardware = &plan.machine.hardware;
     let qemu = Emulator::ask(hardware)?;
     let parts = Parts::look(&plan.machine, &plan.paths).map_err(|error| anyhow::anyhow!(error))?;
+    for remark in &parts.remarks {
+        writeln!(out, "warning: {remark}")?;
+    }
     for warning in qemu.warning().into_iter().chain(no_system_interface(&plan.machine, &parts)) {
         writeln!(out, "warning: {warning}")?;
     }

@@ -119,8 +119,10 @@ fn claims(plan: &Plan) -> Vec<Claim> {
     ] {
         claim(row, purpose, Thing::Path(path.clone()));
     }
-    if let Some(disk) = &plan.machine.storage.disk {
-        claim(&settings::VM_DISK.row, "a disk", Thing::Path(disk.clone()));
+    // Disks that are only read can be shared.
+    for disk in plan.machine.storage.disks.iter().filter(|disk| !disk.ephemeral) {
+        let row = if disk.number == 1 { &settings::VM_DISK.row } else { &settings::VM_DISK_N.row };
+        claim(row, "a disk", Thing::Path(disk.path.clone()));
     }
     if let Some(uuid) = plan.machine.identity.uuid {
         claim(&settings::VM_UUID.row, "the system GUID", Thing::Uuid(uuid));

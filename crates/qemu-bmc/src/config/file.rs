@@ -263,7 +263,7 @@ mod tests {
         let file = File::parse(text.as_bytes());
         assert_eq!(file.problems, <[String; 0]>::default());
         let key = |item: &Item| match (&item.member, item.row.family()) {
-            (Some(member), Some((_, family))) => format!("{family}{member}"),
+            (Some(member), Some((_, family))) => family.name(member),
             _ => item.row.key.into(),
         };
         file.settings.into_iter().map(|item| (key(&item), item.text.to_string())).collect()

@@ -18,6 +18,8 @@ use std::{
 
 use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 
+pub(crate) use storage::disk_variable;
+
 use super::{
     ConfigErrors,
     hardware::Platform,

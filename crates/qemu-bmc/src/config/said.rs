@@ -63,7 +63,7 @@ impl Member {
     /// What to call it in a message.
     pub(super) fn place(&self) -> String {
         match (&self.origin, self.row.family()) {
-            (Origin::File(path), Some((_, key))) => format!("{path}: {key}{}", self.name),
+            (Origin::File(path), Some((_, key))) => format!("{path}: {}", key.name(&self.name)),
             _ => self.variable(),
         }
     }
@@ -77,7 +77,7 @@ impl Member {
     pub(super) fn variable(&self) -> String {
         match (&self.origin, self.row.family()) {
             (Origin::Environment(variable), _) => variable.to_string(),
-            (_, Some((variable, _))) => format!("{variable}{}", self.name.to_ascii_uppercase()),
+            (_, Some((variable, _))) => variable.name(&self.name.to_ascii_uppercase()),
             (_, None) => self.row.variable.into(),
         }
     }
@@ -322,7 +322,7 @@ fn family_of(variable: &str) -> Option<(&'static Row, &str)> {
 /// The variable that may have been meant by one that means nothing.
 pub(super) fn meant_by(name: &str) -> Option<String> {
     let upper = name.to_ascii_uppercase();
-    let families = rows().filter_map(|row| Some(row.family()?.0));
+    let families = rows().filter_map(|row| Some(row.family()?.0.before));
     nearest_variable(&upper, variables())
         .map(str::to_owned)
         .or_else(|| nearest_family(&upper, families))

@@ -41,18 +41,47 @@ impl Row {
 
     /// Whose setting this variable is, if the row is a family's: `ETH2` of `VM_MAC_ETH2`.
     pub(super) fn member_by_variable<'a>(&self, variable: &'a str) -> Option<&'a str> {
-        variable.strip_prefix(self.family()?.0).filter(|member| !member.is_empty())
+        Pattern::of(self.variable)?.member(variable)
     }
 
     /// The same of a key: `eth2` of `machine.mac.eth2`.
     pub(super) fn member_by_key<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.strip_prefix(self.family()?.1).filter(|member| !member.is_empty())
+        Pattern::of(self.key)?.member(key)
     }
 
-    /// What the variables of a family begin with, and its keys: a row whose names end in `<…>` stands for one
+    /// How the variables of a family are made, and its keys: a row whose names have a `<…>` stands for one
     /// setting of each thing that has a name of its own, which takes that place.
-    pub(super) fn family(&self) -> Option<(&'static str, &'static str)> {
-        Some((self.variable.split_once('<')?.0, self.key.split_once('<')?.0))
+    pub(super) fn family(&self) -> Option<(Pattern, Pattern)> {
+        Some((Pattern::of(self.variable)?, Pattern::of(self.key)?))
+    }
+}
+
+/// The names of a family of settings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pattern {
+    pub(super) before: &'static str,
+    after: &'static str,
+    /// Whether its members have numbers: `<N>`.
+    numbered: bool,
+}
+
+impl Pattern {
+    fn of(name: &'static str) -> Option<Self> {
+        let (before, rest) = name.split_once('<')?;
+        let (member, after) = rest.split_once('>')?;
+        Some(Self { before, after, numbered: member.eq_ignore_ascii_case("N") })
+    }
+
+    /// The member that has this name.
+    fn member<'a>(&self, name: &'a str) -> Option<&'a str> {
+        let member = name.strip_prefix(self.before)?.strip_suffix(self.after)?;
+        let number = member.bytes().all(|byte| byte.is_ascii_digit());
+        (!member.is_empty() && (number || !self.numbered)).then_some(member)
+    }
+
+    /// The name of a member.
+    pub(super) fn name(&self, member: &str) -> String {
+        format!("{}{member}{}", self.before, self.after)
     }
 }
 

@@ -130,7 +130,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
 
     let platform = plan.hardware.machine.platform;
     line.words(&["-device", &format!("{},id=vga0", platform.screen())]);
-    line.words(&["-device", "qemu-xhci,id=usb0", "-device", "usb-tablet,id=tablet0,bus=usb0.0"]);
+    let ports = drives::usb_ports(&spec.parts.disks).map(|ports| format!(",p2={ports},p3={ports}"));
+    line.words(&["-device", &format!("qemu-xhci,id=usb0{}", ports.unwrap_or_default())]);
+    line.words(&["-device", "usb-tablet,id=tablet0,bus=usb0.0"]);
     if !platform.has_keyboard() {
         line.words(&["-device", "usb-kbd,id=keyboard0,bus=usb0.0"]);
     }
@@ -177,7 +179,15 @@ fn nics(line: &mut Line, spec: &Spec<'_>) {
 
 /// The place of a device in the first boot's order.
 fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
-    boot::sequence(spec.order, &spec.nics.boot_order).iter().position(|other| *other == id)
+    let cdroms = boot::CDROMS.iter().take(spec.plan.storage.cdroms.len());
+    let there = |id: &&str| {
+        let strange = !boot::DISKS.contains(id) && !boot::CDROMS.contains(id);
+        strange
+            || cdroms.clone().any(|other| other == id)
+            || spec.parts.disks.iter().any(|disk| disk.id == **id)
+    };
+    let sequence = boot::sequence(spec.order, &spec.nics.boot_order);
+    sequence.into_iter().filter(there).position(|other| other == id)
 }
 
 /// The command line as somebody could type it into a shell.

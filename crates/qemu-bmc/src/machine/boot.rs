@@ -4,8 +4,9 @@
 //! the firmware a new list at every reset. So an override is a change of indexes before a boot, and its end
 //! is the change back after the boot has begun.
 //!
-//! The network is one place in that order, and all NICs are in it, one after the other: those of the machine as
-//! it wants them, then those that somebody else added.
+//! Disks, CD drives and the network are each one place in that order. All disks are in theirs one after the other,
+//! by number, and so are the drives; of NICs, those of the machine as it wants them, then those that somebody else
+//! added.
 
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use qmp::{
 
 use crate::config::{BootOrder, BootSource};
 
-/// The `id`s of the devices that every machine has.
-pub(crate) const DISK: &str = "disk0";
-pub(crate) const CDROM: &str = "cdrom0";
+/// The `id`s of disks, first to last.
+pub(crate) const DISKS: [&str; 9] =
+    ["disk0", "disk1", "disk2", "disk3", "disk4", "disk5", "disk6", "disk7", "disk8"];
+/// The `id`s of CD drives.
+pub(crate) const CDROMS: [&str; 2] = ["cdrom0", "cdrom1"];
 
 /// What a boot device is for the firmware; none where its own order counts.
 pub(crate) fn chosen(device: BootDevice) -> Option<BootSource> {
@@ -48,13 +51,13 @@ pub(crate) fn usual_order(usual: &BootOrder) -> Vec<BootSource> {
     order(usual, BootDevice::None)
 }
 
-/// The `id`s of the machine's own devices, as they come after each other: `nics` are those of its NICs.
+/// The `id`s that the machine's own devices can have, as they come after each other: `nics` are those of its NICs.
 pub(crate) fn sequence<'a>(order: &[BootSource], nics: &'a [String]) -> Vec<&'a str> {
     let mut ids = Vec::new();
     for source in order {
         match source {
-            BootSource::Disk => ids.push(DISK),
-            BootSource::Cdrom => ids.push(CDROM),
+            BootSource::Disk => ids.extend(DISKS),
+            BootSource::Cdrom => ids.extend(CDROMS),
             BootSource::Network => ids.extend(nics.iter().map(String::as_str)),
         }
     }
@@ -79,8 +82,8 @@ pub(crate) async fn discover(client: &Client, timeout: Duration) -> Result<Vec<B
             }
             let path = format!("{container}/{}", child.name);
             let source = match child.name.as_str() {
-                DISK => BootSource::Disk,
-                CDROM => BootSource::Cdrom,
+                id if DISKS.contains(&id) => BootSource::Disk,
+                id if CDROMS.contains(&id) => BootSource::Cdrom,
                 _ => {
                     let properties = client.call(&QomList { path: &path }, timeout).await?.value;
                     let has = |name: &str| properties.iter().any(|property| property.name == name);
@@ -120,7 +123,8 @@ fn ranked<'a>(devices: &'a [Bootable], order: &[BootSource], nics: &[String]) ->
     let place = |device: &Bootable| {
         let source = order.iter().position(|source| *source == device.source);
         let nic = nics.iter().position(|id| *id == device.id);
-        (source.unwrap_or(usize::MAX), nic.unwrap_or(usize::MAX))
+        let drive = DISKS.iter().chain(&CDROMS).position(|id| *id == device.id);
+        (source.unwrap_or(usize::MAX), drive.or(nic).unwrap_or(usize::MAX))
     };
     let mut ranked: Vec<_> = devices.iter().filter(|device| order.contains(&device.source)).collect();
     ranked.sort_by_key(|device| place(device));
@@ -147,19 +151,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nics_are_tried_in_the_machines_order_and_strangers_after_them() {
+    fn disks_and_nics_are_tried_in_the_machines_order_and_strangers_after_them() {
         let device = |id: &str, source| Bootable { path: String::new(), id: id.into(), source };
         let devices = [
             device("nic-eth2", BootSource::Network),
             device("theirs", BootSource::Network),
-            device(DISK, BootSource::Disk),
+            device("disk1", BootSource::Disk),
+            device("disk0", BootSource::Disk),
             device("nic-eth3", BootSource::Network),
         ];
         let nics = ["nic-eth3".into(), "nic-eth2".into()];
         let order = [BootSource::Network, BootSource::Disk];
         let ids: Vec<_> = ranked(&devices, &order, &nics).into_iter().map(|device| &*device.id).collect();
-        assert_eq!(ids, ["nic-eth3", "nic-eth2", "theirs", DISK]);
-        assert_eq!(sequence(&order, &nics), ["nic-eth3", "nic-eth2", DISK]);
+        assert_eq!(ids, ["nic-eth3", "nic-eth2", "theirs", "disk0", "disk1"]);
+        assert_eq!(sequence(&order, &nics)[..4], ["nic-eth3", "nic-eth2", "disk0", "disk1"]);
         assert!(has_strangers(&devices, &nics) && !has_strangers(&devices[2..], &nics));
     }
 

@@ -28,6 +28,7 @@ use super::{
     boot,
     companion::{Companions, Loss, Shown},
     connection::ANSWER_LIMIT,
+    disk::{self, Written},
     guest::{Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
@@ -312,6 +313,7 @@ impl Machine {
         self.guest = None;
         self.soft = None;
         Record::forget(&self.driver.paths.run_dir);
+        disk::throw_away(&self.driver.paths.run_dir);
         self.driver.screen.send_replace(HostScreen::Off);
         self.report(Fact::Stopped { why });
     }
@@ -399,7 +401,7 @@ impl Machine {
         if self.guest.is_some() || !self.wait_for_interfaces().await {
             return;
         }
-        match self.start().await {
+        match self.start(Written::Forgotten).await {
             Ok(()) => self.report(Fact::Started),
             Err(error) => self.report(Fact::StartFailed { reason: chain(&*error) }),
         }
@@ -446,7 +448,7 @@ impl Machine {
         if self.end_process().await.is_none() {
             return;
         }
-        match self.start().await {
+        match self.start(Written::Kept).await {
             Ok(()) => {
                 self.report(Fact::Reset { by });
                 self.boot_has_begun();
@@ -527,8 +529,10 @@ impl Machine {
             BootDevice::Pxe if self.guest.as_ref().is_some_and(|guest| !guest.has_network()) => {
                 "it has no NIC"
             }
-            BootDevice::Disk if self.driver.plan.storage.disk.is_none() => "it has no disk",
-            BootDevice::Cdrom if self.driver.plan.storage.cdrom.is_none() => "its CD drive is empty",
+            BootDevice::Disk if self.driver.plan.storage.disks.is_empty() => "it has no disk",
+            BootDevice::Cdrom if self.driver.plan.storage.cdroms.iter().all(Option::is_none) => {
+                "its CD drive is empty"
+            }
             BootDevice::Floppy => "it has no floppy drive",
             BootDevice::Diagnostic => "it has no diagnostic partition",
             _ => return,

@@ -22,6 +22,7 @@ use super::{
     argv::Sockets,
     boot::{self, Bootable},
     connection::{ANSWER_LIMIT, Heard, Monitor},
+    disk,
     messages::Messages,
     nic::Placed,
 };
@@ -109,7 +110,8 @@ pub(crate) enum StartError {
 
 impl StartError {
     async fn ended(ended: Ended, messages: &Messages) -> Self {
-        Self::Ended { ended, said: messages.last_words_of_ended().await }
+        let said = messages.last_words_of_ended().await;
+        Self::Ended { ended, said: disk::explained(&said).unwrap_or(said) }
     }
 }
 

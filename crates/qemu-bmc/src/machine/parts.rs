@@ -6,7 +6,7 @@
 use super::{
     argv::Sockets,
     companion::Companion,
-    disk::{self, Image},
+    disk::{self, Disk, Disks, Written},
     emulator::Emulator,
     firmware::{self, FirmwareFiles},
     tpm::Tpm,
@@ -18,32 +18,38 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// What a machine is put together from.
 #[derive(Debug)]
 pub(crate) struct Parts {
-    pub(crate) disk: Option<Image>,
-    pub(crate) cdrom: Option<Image>,
+    pub(crate) disks: Vec<Disk>,
     pub(crate) firmware: FirmwareFiles,
     pub(crate) tpm: Option<Tpm>,
     /// The guest's interface to its BMC.
     pub(crate) ipmi: Option<SystemInterface>,
+    /// What is odd about them, one sentence each.
+    pub(crate) remarks: Vec<String>,
 }
 
 impl Parts {
     /// What `qemu-bmc check` shows. Changes nothing.
     pub(crate) fn look(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        Self::with(plan, firmware::locate(&plan.firmware, &paths.state_dir)?, paths)
+        let firmware = firmware::locate(&plan.firmware, &paths.state_dir)?;
+        Self::with(plan, disk::look(&plan.storage, paths)?, firmware, paths)
     }
 
-    /// What a machine starts with.
-    pub(crate) fn make(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        let parts = Self::with(plan, firmware::prepare(&plan.firmware, &paths.state_dir)?, paths)?;
+    /// What a machine starts with. What its guest has `written` on disks that forget is kept over a reset.
+    pub(crate) fn make(plan: &MachinePlan, paths: &Paths, written: Written) -> Result<Self, Error> {
+        let firmware = firmware::prepare(&plan.firmware, &paths.state_dir)?;
+        let parts = Self::with(plan, disk::make(&plan.storage, paths, written)?, firmware, paths)?;
         parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
         Ok(parts)
     }
 
-    fn with(plan: &MachinePlan, firmware: FirmwareFiles, paths: &Paths) -> Result<Self, Error> {
-        let disk = plan.storage.disk.as_deref().map(disk::inspect).transpose()?;
-        let cdrom = plan.storage.cdrom.as_deref().map(disk::inspect).transpose()?;
+    fn with(
+        plan: &MachinePlan,
+        Disks { disks, remarks }: Disks,
+        firmware: FirmwareFiles,
+        paths: &Paths,
+    ) -> Result<Self, Error> {
         let tpm = plan.firmware.tpm.then(|| Tpm::find(&paths.state_dir)).transpose()?;
-        Ok(Self { disk, cdrom, firmware, tpm, ipmi: system_interface(plan) })
+        Ok(Self { disks, firmware, tpm, ipmi: system_interface(plan), remarks })
     }
 
     /// What is to run beside QEMU.

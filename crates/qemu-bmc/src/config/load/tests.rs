@@ -84,6 +84,10 @@ fn warnings(host: &FakeHost, variables: &[(&str, &str)]) -> Vec<String> {
     all_warnings(load_on(host, &[&quiet, variables].concat()).unwrap())
 }
 
+fn disk_paths(plan: &Plan) -> Vec<&Path> {
+    plan.machine.storage.disks.iter().map(|disk| disk.path.as_path()).collect()
+}
+
 fn all_warnings(plan: Plan) -> Vec<String> {
     [plan.machine_warnings, plan.warnings].concat()
 }
@@ -93,8 +97,8 @@ fn nothing_said_is_the_image_as_users_know_it() {
     let plan = load(&[]).unwrap();
     assert_eq!(plan.machine.hardware.memory_mib, 2048);
     assert_eq!(plan.machine.hardware.cpus, Cpus { count: 2, max: 2, smp: "2".into() });
-    assert_eq!(plan.machine.storage.disk.as_deref(), Some(Path::new("/vm/disk.qcow2")));
-    assert_eq!(plan.machine.storage.cdrom, None);
+    assert_eq!(disk_paths(&plan), [Path::new("/vm/disk.qcow2")]);
+    assert_eq!(plan.machine.storage.cdroms, [None]);
     assert_eq!(plan.machine.boot.sources(), [BootSource::Disk]);
     assert_eq!(plan.machine.firmware.kind, Firmware::Bios);
     assert_eq!(plan.machine.firmware.menu_timeout, None);
@@ -201,7 +205,7 @@ fn a_file_that_was_named_has_to_exist() {
 fn paths_keep_their_spaces_commas_and_equals_signs() {
     let host = FakeHost::container().file("/vm/my disk,v=2.qcow2", "QFI");
     let plan = load_on(&host, &[("VM_DISK", "/vm/my disk,v=2.qcow2")]).unwrap();
-    assert_eq!(plan.machine.storage.disk.as_deref(), Some(Path::new("/vm/my disk,v=2.qcow2")));
+    assert_eq!(disk_paths(&plan), [Path::new("/vm/my disk,v=2.qcow2")]);
 }
 
 #[test]
@@ -209,7 +213,9 @@ fn an_absent_disk_is_a_warning_and_none_is_a_wish() {
     let host = FakeHost { files: HashMap::new(), ..FakeHost::container() };
     assert_eq!(
         warnings(&host, &[]),
-        [r#"there is no disk image "/vm/disk.qcow2" (VM_DISK): the machine has no disk"#]
+        [
+            r#"there is no disk image "/vm/disk.qcow2" (VM_DISK): the machine has no disk; VM_DISK_SIZE has one made"#
+        ]
     );
     assert_eq!(warnings(&host, &[("VM_DISK", "none")]), <[String; 0]>::default());
     assert!(errors(&[("VM_DISK", "/vm")]).contains("VM_DISK: got \"/vm\": this is a folder"));

@@ -11,6 +11,7 @@ mod machine;
 mod nics;
 mod qemu;
 mod scalar;
+mod storage;
 mod words;
 
 pub(super) use controller::*;
@@ -20,6 +21,7 @@ pub(super) use machine::*;
 pub(super) use nics::*;
 pub(super) use qemu::*;
 pub(super) use scalar::*;
+pub(super) use storage::*;
 pub(crate) use words::quoted;
 pub(super) use words::words;
 

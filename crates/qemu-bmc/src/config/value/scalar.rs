@@ -50,7 +50,7 @@ pub(in crate::config) fn count(text: &str) -> Parsed<u32> {
 }
 
 /// A size in bytes: a number of `unit`s, or a number with one of QEMU's suffixes, which are powers of 1024.
-fn size(text: &str, unit: u64) -> Parsed<u64> {
+pub(super) fn size(text: &str, unit: u64) -> Parsed<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (value, suffix) = text.split_at(digits);
     let factor = match suffix.to_ascii_lowercase().as_str() {

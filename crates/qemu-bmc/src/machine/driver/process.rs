@@ -10,6 +10,7 @@ use super::{
     super::{
         argv::{self, Accelerator},
         boot,
+        disk::Written,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
         parts::{self, Parts},
@@ -39,15 +40,16 @@ fn capabilities(plan: &MachinePlan) -> CapabilitySet {
 }
 
 impl Machine {
-    pub(super) async fn start(&mut self) -> Result<(), Error> {
-        let outcome = self.launch().await;
+    /// Starts QEMU, whose guest finds what it has `written` on disks that forget, or doesn't.
+    pub(super) async fn start(&mut self, written: Written) -> Result<(), Error> {
+        let outcome = self.launch(written).await;
         if outcome.is_err() {
             self.release().await;
         }
         outcome
     }
 
-    async fn launch(&mut self) -> Result<(), Error> {
+    async fn launch(&mut self, written: Written) -> Result<(), Error> {
         (self.settling, self.order_stale) = (None, false);
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let setup = choice.device == BootDevice::Setup;
@@ -56,7 +58,7 @@ impl Machine {
         let identity = self.controller().with(|bmc| bmc.shown_identity());
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
-        let parts = self.parts().await?;
+        let parts = self.parts(written).await?;
         if let Some(remark) = parts::no_system_interface(&self.driver.plan, &parts) {
             warn!("{remark}");
         }
@@ -115,10 +117,14 @@ impl Machine {
         Ok(())
     }
 
-    async fn parts(&self) -> Result<Parts, Error> {
+    async fn parts(&self, written: Written) -> Result<Parts, Error> {
         let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
         // A slow disk must not keep the doors from answering.
-        tokio::task::spawn_blocking(move || Parts::make(&plan, &paths)).await?
+        let parts = tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, written)).await??;
+        for remark in &parts.remarks {
+            warn!("{remark}");
+        }
+        Ok(parts)
     }
 
     /// KVM where it really works. Found out once.
