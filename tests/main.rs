@@ -49,6 +49,7 @@ mod refused;
 mod security;
 mod sel;
 mod sensors;
+mod several;
 mod support;
 mod tpm;
 mod users;

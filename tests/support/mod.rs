@@ -17,8 +17,7 @@ pub mod qemu;
 pub mod terminal;
 pub mod topology;
 
-use processes::end_all;
-pub use processes::{children, signal};
+pub use processes::{children, end_all, signal};
 
 use std::{
     collections::BTreeMap,
