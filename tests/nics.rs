@@ -204,9 +204,12 @@ fn a_wait_is_over_when_the_machine_is_not_wanted_any_more_or_its_time_is_up() {
     let mut machine = setup.start();
     machine.ipmitool(&["power", "on"]).ok();
     machine.wait_log("waits for eth2, eth3", SOON);
+    let status = machine.local(&["status"]).ok();
+    assert!(status.contains("(power on under way, waiting for eth2, eth3 (VM_NETWORKS))"), "{status}");
     machine.ipmitool(&["power", "off"]).ok();
     wait_for("nothing is under way", SOON, || {
-        (!machine.local(&["status"]).ok().contains("under way")).then_some(())
+        let status = machine.local(&["status"]).ok();
+        (!status.contains("under way") && !status.contains("waiting for")).then_some(())
     });
     machine.ipmitool(&["power", "on"]).ok();
     machine.signal("TERM");

@@ -57,6 +57,8 @@ pub(crate) struct Controller {
     /// Whether the machine was on when the controller was told to stop: that, and not that it was then shut
     /// down, is what the restore policy "previous" means.
     on_at_stop: Mutex<Option<bool>>,
+    /// What the machine's start waits for, in words.
+    awaited: Mutex<Option<String>>,
 }
 
 impl Controller {
@@ -78,6 +80,7 @@ impl Controller {
             sel_file: Mutex::new(sel_file),
             power_state_file,
             on_at_stop: Mutex::new(None),
+            awaited: Mutex::default(),
         };
         controller.write_power_state(HostPower::Off);
         Arc::new(controller)
@@ -186,6 +189,16 @@ impl Controller {
             recent.pop_front();
         }
         recent.push_back((SystemTime::now(), event));
+    }
+
+    /// Remembers what the machine's start waits for, to be shown.
+    pub(crate) fn waits_for(&self, what: Option<String>) {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+
+    /// What the machine's start waits for.
+    pub(crate) fn awaited(&self) -> Option<String> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The latest events, oldest first.

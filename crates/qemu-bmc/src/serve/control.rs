@@ -150,6 +150,9 @@ pub(crate) struct Status {
     pub(crate) paused: bool,
     /// What is being done about it.
     pub(crate) under_way: Option<String>,
+    /// What that waits for.
+    #[serde(default)]
+    pub(crate) waits_for: Option<String>,
     /// The next boot's device, if something overrides the usual order.
     pub(crate) boot: String,
     /// Restore policy.
@@ -355,6 +358,7 @@ impl Control {
             },
             paused: bmc.is_paused(),
             under_way: bmc.power_state().running().map(|request| request.to_string()),
+            waits_for: self.controller.awaited(),
             boot: bmc.boot().flags().to_string(),
             restore_policy: match bmc.chassis().restore_policy() {
                 bmc::RestorePolicy::AlwaysOff => "always-off".into(),

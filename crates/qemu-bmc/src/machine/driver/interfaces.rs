@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -16,16 +17,19 @@ impl Machine {
     /// Gives the lab its time to add interfaces. False if the machine is not wanted on any more, or it is the next
     /// controller that waits.
     pub(super) async fn wait_for_interfaces(&mut self) -> bool {
-        tokio::select! {
+        let controller = Arc::clone(&self.driver.controller);
+        let start = tokio::select! {
             biased;
-            () = self.nics.wait() => true,
+            () = self.nics.wait(|missing| controller.waits_for(Some(missing.to_string()))) => true,
             () = self.driver.controller.unwanted() => false,
             () = self.driver.controller.restarting() => {
                 leave_start_to_the_next(&self.driver.paths.run_dir);
                 false
             }
             _ = self.driver.stop.wait_for(|stop| *stop != Stop::No) => false,
-        }
+        };
+        controller.waits_for(None);
+        start
     }
 
     /// Some interface is another than it was, or may be.

@@ -10,8 +10,8 @@ use crate::nics::selection::{self, Missing};
 
 impl Nics {
     /// Waits until the lab has added what it is to add, or has had its time for it, at the first start. Nothing is
-    /// lost if the wait is given up.
-    pub(in super::super) async fn wait(&mut self) {
+    /// lost if the wait is given up. `tell` is told what is missing.
+    pub(in super::super) async fn wait(&mut self, tell: impl Fn(&Missing)) {
         if self.awaited {
             return;
         }
@@ -22,6 +22,7 @@ impl Nics {
         let mut told: Option<Missing> = None;
         while let Some(missing) = selection::missing(&self.plan, &self.links().await.unwrap_or_default()) {
             if told.as_ref() != Some(&missing) {
+                tell(&missing);
                 if limit > Duration::ZERO {
                     info!("the machine waits for {missing}, until {} s have passed", limit.as_secs_f32());
                 }
