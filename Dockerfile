@@ -45,9 +45,10 @@ LABEL org.opencontainers.image.title="qemu-bmc" \
 # program itself has no use for iproute2, but who builds labs has: `docker exec … ip link`, containerlab's `exec`.
 COPY docker/runtime-excludes /etc/dpkg/dpkg.cfg.d/qemu-bmc
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu iproute2 \
+    && apt-get install -y --no-install-recommends qemu-system-x86 qemu-utils ovmf seabios ipxe-qemu swtpm iproute2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
     && qemu-img --version \
+    && swtpm --version \
     && echo quit | qemu-system-x86_64 -S -machine q35 -vga std -vnc unix:/tmp/vnc -nic user,model=virtio-net-pci -monitor stdio
 COPY --from=builder /qemu-bmc /usr/bin/qemu-bmc
 

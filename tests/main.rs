@@ -22,6 +22,7 @@ mod dcmi;
 mod documents;
 mod faults;
 mod firewall;
+mod firmware;
 mod freeipmi;
 mod fru;
 mod guest_attach;

@@ -31,7 +31,7 @@ use tokio::{
     time,
 };
 
-pub(crate) use log::Sinks;
+pub(crate) use log::{LogFile, Sinks};
 pub(crate) use port::Port;
 pub(crate) use wire::Wire;
 

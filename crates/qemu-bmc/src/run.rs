@@ -24,7 +24,7 @@ use tracing::info;
 
 use crate::{
     chain,
-    config::{Machines, Plan},
+    config::{FirmwareKind, Machines, Plan},
     console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
     machine::{Driver, End, Stop},
@@ -117,6 +117,8 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         },
     );
 
+    let firmware_afresh =
+        !same_life && matches!(&plan.machine.firmware.kind, FirmwareKind::Uefi(uefi) if uefi.reset);
     let driver = Driver {
         controller: Arc::clone(&controller),
         plan: plan.machine,
@@ -130,6 +132,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         orders,
         stop,
         power_on,
+        firmware_afresh,
     };
     let driver = tokio::spawn(async { driver.run().await.context("prepare the machine's driver") });
     let hurried = "the machine is switched off at once";

@@ -1,4 +1,4 @@
-//! Copies of the console: a file that is rotated, and standard output.
+//! Copies of the console: a file that is rotated, and standard output. Other logs are such files too.
 
 use std::{
     fs, io,
@@ -54,7 +54,7 @@ impl Sinks {
     }
 }
 
-/// The console's log file: `console.log`, and older ones as `console.log.1`, `console.log.2`…
+/// A log file such as the console's: `console.log`, and older ones as `console.log.1`, `console.log.2`…
 #[derive(Debug)]
 pub(crate) struct LogFile {
     path: PathBuf,
@@ -77,14 +77,11 @@ impl LogFile {
         &self.path
     }
 
-    /// A log that can't be written must not stop the console: it is said once, and tried again each time.
+    /// A log that can't be written must not stop what it is of: it is said once, and tried again each time.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let result = self.try_write(bytes);
         if let (Err(error), false) = (&result, self.failing) {
-            tracing::warn!(
-                "write the console's log {}: {error}; the console itself goes on",
-                self.path.display()
-            );
+            tracing::warn!("write the log {}: {error}; what it is a log of goes on", self.path.display());
         }
         self.failing = result.is_err();
     }

@@ -47,6 +47,8 @@ pub(crate) struct Sockets {
     pub(crate) ipmi: PathBuf,
     /// The TPM, which is not QEMU's own.
     pub(crate) tpm: PathBuf,
+    /// What firmware says of its work.
+    pub(crate) firmware_log: PathBuf,
     /// The screen.
     pub(crate) vnc: PathBuf,
     /// QMP for the user's own tools.
@@ -63,6 +65,7 @@ impl Sockets {
             serial_log: run_dir.join("bmc-serial.log"),
             ipmi: run_dir.join("bmc-ipmi.sock"),
             tpm: run_dir.join("bmc-tpm.sock"),
+            firmware_log: run_dir.join("bmc-firmware.sock"),
             vnc: run_dir.join("bmc-vnc.sock"),
             user_qmp: user_qmp.to_owned(),
             sercon_port: run_dir.join("bmc-sercon-port"),
@@ -107,6 +110,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     identity::smbios(&mut line, identity, &uuid.to_string(), plan.hardware.hide_hypervisor);
     firmware::firmware(&mut line, spec);
     firmware::boot_menu(&mut line, spec);
+    if plan.firmware.log {
+        firmware::log(&mut line, &sockets.firmware_log);
+    }
     if spec.parts.tpm.is_some() {
         firmware::tpm(&mut line, plan.hardware.machine.platform, &sockets.tpm);
     }

@@ -105,6 +105,8 @@ pub(crate) struct Driver {
     pub(crate) stop: watch::Receiver<Stop>,
     /// Whether the machine is to start with the program.
     pub(crate) power_on: bool,
+    /// Whether the machine's next start is to find its firmware's variables as new.
+    pub(crate) firmware_afresh: bool,
 }
 
 impl Driver {

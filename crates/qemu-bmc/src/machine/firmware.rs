@@ -1,111 +1,156 @@
-//! Which firmware the machine starts, and where it keeps its variables.
+//! Which firmware the machine starts, and with which variables.
+//!
+//! UEFI firmware is two images: code, which is shared and read-only, and variables, which are the machine's own and
+//! are made of a template that belongs to the code. Secure Boot is both: a build of the code that keeps its variables
+//! out of the guest's reach in system management mode, and a template in which the keys are enrolled that say what
+//! may be started.
+
+pub(crate) mod log;
+mod variables;
 
 use std::{
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use crate::config::{Firmware, FirmwarePlan, Platform};
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{FirmwareKind, FirmwarePlan, Keys, Platform, UefiPlan};
 
 /// Firmware, ready to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FirmwareFiles {
     /// SeaBIOS, which QEMU brings along.
     Bios,
-    /// OVMF, or AAVMF, which is the same for ARM: code that is shared and read-only, variables that are this machine's own.
-    Uefi { code: PathBuf, variables: PathBuf },
+    /// OVMF, or AAVMF, which is the same for ARM, or another with the same interfaces.
+    Uefi(Uefi),
+}
+
+/// UEFI firmware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Uefi {
+    /// Shared and read-only.
+    pub(crate) code: PathBuf,
+    /// This machine's own.
+    pub(crate) variables: PathBuf,
+    /// Whether it starts only what is signed, which takes system management mode.
+    pub(crate) secure_boot: bool,
+    /// What variables begin as.
+    template: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FirmwareError {
-    #[error("no UEFI firmware found (looked for {}); install the package {package}", looked.join(", "))]
-    NotFound { looked: Vec<&'static str>, package: &'static str },
+    #[error("no UEFI firmware{what} found (looked for {}); install the package {package}, or set VM_UEFI_CODE and VM_UEFI_VARS", looked.join(", "))]
+    NotFound { what: &'static str, looked: Vec<&'static str>, package: &'static str },
     #[error("{doing} {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// Where distributions put OVMF: code, and the template for variables. All are without Secure Boot.
-const OVMF: [(&str, &str); 6] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
-    ("/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),
-    ("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
+/// Where a distribution puts a build of OVMF: code, and the template of its variables.
+struct Build {
+    code: &'static str,
+    template: &'static str,
+}
+
+const fn build(code: &'static str, template: &'static str) -> Build {
+    Build { code, template }
+}
+
+/// Without Secure Boot.
+const OVMF: [Build; 6] = [
+    build("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    build("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    build("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    build("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    build("/usr/share/qemu/ovmf-x86_64-code.bin", "/usr/share/qemu/ovmf-x86_64-vars.bin"),
+    build("/usr/share/qemu/edk2-x86_64-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
 ];
 
-/// Where they put the same for ARM, of the size that the board's flash memory has.
-const AAVMF: [(&str, &str); 4] = [
-    ("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-    ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
-    ("/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw", "/usr/share/edk2/aarch64/vars-template-pflash.raw"),
-    ("/usr/share/qemu/edk2-aarch64-code.fd", "/usr/share/qemu/edk2-arm-vars.fd"),
+/// The same for ARM, of the size that the board's flash memory has.
+const AAVMF: [Build; 4] = [
+    build("/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    build("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    build("/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw", "/usr/share/edk2/aarch64/vars-template-pflash.raw"),
+    build("/usr/share/qemu/edk2-aarch64-code.fd", "/usr/share/qemu/edk2-arm-vars.fd"),
 ];
 
-/// Finds the firmware.
-pub(crate) fn locate(firmware: &FirmwarePlan, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
-    match firmware.kind {
-        Firmware::Bios => Ok(FirmwareFiles::Bios),
-        Firmware::Uefi => {
-            let (code, _) = uefi(firmware.platform)?;
-            Ok(FirmwareFiles::Uefi { code: code.to_owned(), variables: state_dir.join("uefi-variables.fd") })
+/// With Secure Boot, and with Microsoft's keys, which Linux distributions have their boot loaders signed with too.
+const OVMF_SECURE: [Build; 4] = [
+    build("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+    build("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.ms.fd"),
+    build("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd"),
+    build("/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin", "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin"),
+];
+
+impl FirmwareFiles {
+    /// Finds the firmware. Changes nothing.
+    pub(crate) fn find(plan: &FirmwarePlan, state_dir: &Path) -> Result<Self, FirmwareError> {
+        match &plan.kind {
+            FirmwareKind::Bios => Ok(Self::Bios),
+            FirmwareKind::Uefi(uefi) => Uefi::find(uefi, plan.platform, state_dir).map(Self::Uefi),
+        }
+    }
+
+    /// Makes the machine's own variables where there are none yet; with `afresh`, even where there are.
+    pub(crate) fn make(&self, afresh: bool) -> Result<(), FirmwareError> {
+        match self {
+            Self::Bios => Ok(()),
+            Self::Uefi(Uefi { template, variables, .. }) => variables::make(template, variables, afresh),
         }
     }
 }
 
-/// Finds the firmware, and makes the machine's own variables where there are none yet.
-pub(crate) fn prepare(firmware: &FirmwarePlan, state_dir: &Path) -> Result<FirmwareFiles, FirmwareError> {
-    let files = locate(firmware, state_dir)?;
-    if let FirmwareFiles::Uefi { variables, .. } = &files {
-        let (_, template) = uefi(firmware.platform)?;
-        keep_variables(template, variables)?;
+impl Uefi {
+    fn find(plan: &UefiPlan, platform: Platform, state_dir: &Path) -> Result<Self, FirmwareError> {
+        let secure_boot = plan.secure_boot.is_some();
+        let (code, template) = match (&plan.code, &plan.template) {
+            (Some(code), Some(template)) => (code.clone(), template.clone()),
+            (_, own_template) => {
+                let Build { code, template } = installed(platform, secure_boot)?;
+                (code.into(), own_template.clone().unwrap_or_else(|| template.into()))
+            }
+        };
+        Ok(Self { code, variables: state_dir.join(variables_name(plan)), secure_boot, template })
     }
-    Ok(files)
 }
 
-fn uefi(platform: Platform) -> Result<(&'static Path, &'static Path), FirmwareError> {
-    let (builds, package) = match platform {
-        Platform::Q35 | Platform::Pc => (&OVMF[..], "ovmf"),
-        Platform::Virt => (&AAVMF[..], "qemu-efi-aarch64"),
-    };
-    builds
-        .iter()
-        .map(|(code, template)| (Path::new(*code), Path::new(*template)))
-        .find(|(code, template)| code.exists() && template.exists())
-        .ok_or_else(|| FirmwareError::NotFound {
-            looked: builds.iter().map(|(code, _)| *code).collect(),
-            package,
-        })
-}
-
-/// Variables of another size belong to another build of the firmware, which could not read them: they are
-/// set aside, not lost.
-fn keep_variables(template: &Path, variables: &Path) -> Result<(), FirmwareError> {
-    let failed = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| FirmwareError::File { doing, path, source }
-    };
-    let wanted = fs::metadata(template).map_err(failed("look at", template))?.len();
-    match fs::metadata(variables) {
-        Ok(found) if found.len() == wanted => return Ok(()),
-        Ok(found) => {
-            let aside = variables.with_extension("fd.unusable");
-            fs::rename(variables, &aside).map_err(failed("set aside", variables))?;
-            tracing::warn!(
-                "UEFI variables in {} have {} bytes and this firmware's have {wanted}: they are kept as {} and the machine starts with fresh ones",
-                variables.display(),
-                found.len(),
-                aside.display(),
-            );
+/// Variables belong to the keys and to the code that they were made for: a machine whose settings change has other
+/// ones, and has the old ones again when the settings are as they were.
+fn variables_name(plan: &UefiPlan) -> String {
+    let mut name = String::from("uefi-variables");
+    match plan.secure_boot {
+        Some(Keys::Preset) => name.push_str(".secure-boot"),
+        None => {}
+    }
+    let own = [&plan.code, &plan.template];
+    if own.iter().any(|path| path.is_some()) {
+        let mut digest = Sha256::new();
+        for path in own {
+            digest.update(path.as_deref().unwrap_or(Path::new("")).as_os_str().as_encoded_bytes());
+            digest.update([0]);
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(failed("look at", variables)(source)),
+        name.push('.');
+        for byte in digest.finalize().iter().take(4) {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
     }
-    let fresh = fs::read(template).map_err(failed("read", template))?;
-    crate::os::atomic_file::write(variables, &fresh, 0o600).map_err(|error| FirmwareError::File {
-        doing: "write",
-        path: variables.to_owned(),
-        source: io::Error::other(error),
+    name + ".fd"
+}
+
+fn installed(platform: Platform, secure_boot: bool) -> Result<&'static Build, FirmwareError> {
+    let (builds, what, package): (&[Build], _, _) = match (platform, secure_boot) {
+        (Platform::Virt, _) => (&AAVMF, "", "qemu-efi-aarch64"),
+        (_, false) => (&OVMF, "", "ovmf"),
+        (_, true) => (&OVMF_SECURE, " with Secure Boot and enrolled keys", "ovmf"),
+    };
+    let exists = |path| fs::exists(path).unwrap_or_default();
+    let found = builds.iter().find(|build| exists(build.code) && exists(build.template));
+    found.ok_or_else(|| {
+        let looked = builds.iter().map(|build| build.code).collect();
+        FirmwareError::NotFound { what, looked, package }
     })
 }
 
@@ -114,25 +159,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_made_once_and_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let (template, variables) = (dir.path().join("template"), dir.path().join("variables"));
-        fs::write(&template, b"fresh").unwrap();
-        keep_variables(&template, &variables).unwrap();
-        assert_eq!(fs::read(&variables).unwrap(), b"fresh");
-        fs::write(&variables, b"mine!").unwrap();
-        keep_variables(&template, &variables).unwrap();
-        assert_eq!(fs::read(&variables).unwrap(), b"mine!");
-    }
-
-    #[test]
-    fn variables_of_another_size_are_set_aside() {
-        let dir = tempfile::tempdir().unwrap();
-        let (template, variables) = (dir.path().join("template"), dir.path().join("variables.fd"));
-        fs::write(&template, b"fresh").unwrap();
-        fs::write(&variables, b"too long").unwrap();
-        keep_variables(&template, &variables).unwrap();
-        assert_eq!(fs::read(&variables).unwrap(), b"fresh");
-        assert_eq!(fs::read(dir.path().join("variables.fd.unusable")).unwrap(), b"too long");
+    fn variables_of_other_keys_and_other_code_are_others() {
+        let plain = UefiPlan { secure_boot: None, code: None, template: None, reset: false, shell: false };
+        let secure = UefiPlan { secure_boot: Some(Keys::Preset), ..plain.clone() };
+        let own = |code: &str, template: &str| UefiPlan {
+            code: Some(code.into()),
+            template: Some(template.into()),
+            ..secure.clone()
+        };
+        assert_eq!(variables_name(&plain), "uefi-variables.fd", "as they have always been called");
+        let names = [
+            variables_name(&plain),
+            variables_name(&secure),
+            variables_name(&own("/a", "/b")),
+            variables_name(&own("/a", "/c")),
+            variables_name(&own("/a/b", "")),
+        ];
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name), "{names:?}");
+        }
+        assert_eq!(variables_name(&own("/a", "/b")), names[2]);
     }
 }

@@ -8,7 +8,7 @@ use super::{
     companion::Companion,
     disk::{self, Disk, Disks, Written},
     emulator::Emulator,
-    firmware::{self, FirmwareFiles},
+    firmware::FirmwareFiles,
     tpm::Tpm,
 };
 use crate::config::{MachinePlan, Paths, Platform, SystemInterface};
@@ -30,13 +30,20 @@ pub(crate) struct Parts {
 impl Parts {
     /// What `qemu-bmc check` shows. Changes nothing.
     pub(crate) fn look(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
-        let firmware = firmware::locate(&plan.firmware, &paths.state_dir)?;
+        let firmware = FirmwareFiles::find(&plan.firmware, &paths.state_dir)?;
         Self::with(plan, disk::look(&plan.storage, paths)?, firmware, paths)
     }
 
-    /// What a machine starts with. What its guest has `written` on disks that forget is kept over a reset.
-    pub(crate) fn make(plan: &MachinePlan, paths: &Paths, written: Written) -> Result<Self, Error> {
-        let firmware = firmware::prepare(&plan.firmware, &paths.state_dir)?;
+    /// What a machine starts with. What its guest has `written` on disks that forget is kept over a
+    /// reset; firmware that starts `afresh` has forgotten everything.
+    pub(crate) fn make(
+        plan: &MachinePlan,
+        paths: &Paths,
+        written: Written,
+        afresh: bool,
+    ) -> Result<Self, Error> {
+        let firmware = FirmwareFiles::find(&plan.firmware, &paths.state_dir)?;
+        firmware.make(afresh)?;
         let parts = Self::with(plan, disk::make(&plan.storage, paths, written)?, firmware, paths)?;
         parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
         Ok(parts)

@@ -1,10 +1,11 @@
+mod firmware;
 mod nics;
 mod several;
 
 use std::{collections::HashMap, ffi::OsString, io};
 
 use super::*;
-use crate::config::{BootSource, Cpus, Firmware, Machines, Networks, control_sockets};
+use crate::config::{BootSource, Cpus, FirmwareKind, Machines, Networks, control_sockets};
 
 /// A machine made of a few facts.
 #[derive(Default)]
@@ -100,7 +101,7 @@ fn nothing_said_is_the_image_as_users_know_it() {
     assert_eq!(disk_paths(&plan), [Path::new("/vm/disk.qcow2")]);
     assert_eq!(plan.machine.storage.cdroms, [None]);
     assert_eq!(plan.machine.boot.sources(), [BootSource::Disk]);
-    assert_eq!(plan.machine.firmware.kind, Firmware::Bios);
+    assert!(matches!(plan.machine.firmware.kind, FirmwareKind::Bios));
     assert_eq!(plan.machine.firmware.menu_timeout, None);
     assert_eq!(plan.machine.nics.networks, Networks::Auto);
     assert_eq!(plan.machine.identity.name, "node1");

@@ -18,8 +18,11 @@ pub(super) fn board(line: &mut Line, spec: &Spec<'_>) {
         machine.push(',');
         machine.push_str(text);
     };
-    if let FirmwareFiles::Uefi { .. } = spec.parts.firmware {
+    if let FirmwareFiles::Uefi(uefi) = &spec.parts.firmware {
         option("pflash0=firmware-code,pflash1=firmware-variables");
+        if uefi.secure_boot {
+            option("smm=on");
+        }
     }
     if hardware.hide_hypervisor {
         hide_in_tables(&mut option, hardware.machine.platform, &spec.identity.labels.manufacturer);

@@ -5,11 +5,14 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{
-    super::{firmware::FirmwareFiles, setup},
+    super::{
+        firmware::{FirmwareFiles, Uefi},
+        setup,
+    },
     Spec,
     line::{Line, Part},
 };
-use crate::config::Platform;
+use crate::config::{FirmwareKind, Platform, UefiPlan};
 
 pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
     match &spec.parts.firmware {
@@ -17,7 +20,7 @@ pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
             "-fw_cfg",
             &[Part::Text("name=etc/sercon-port,file="), Part::Path(&spec.sockets.sercon_port)],
         ),
-        FirmwareFiles::Uefi { code, variables } => {
+        FirmwareFiles::Uefi(Uefi { code, variables, secure_boot, .. }) => {
             line.blockdev(json!({
                 "node-name": "firmware-code", "driver": "raw", "read-only": true,
                 "file": { "driver": "file", "filename": code.to_string_lossy() },
@@ -26,8 +29,26 @@ pub(super) fn firmware(line: &mut Line, spec: &Spec<'_>) {
                 "node-name": "firmware-variables", "driver": "raw",
                 "file": { "driver": "file", "filename": variables.to_string_lossy() },
             }));
+            if *secure_boot {
+                // The guest reaches variables only through system management mode, which a sleep of ACPI's kind S3
+                // would open to it.
+                line.words(&["-global", "driver=cfi.pflash01,property=secure,value=on"]);
+                line.words(&["-global", "ICH9-LPC.disable_s3=1"]);
+            }
+            if let FirmwareKind::Uefi(UefiPlan { shell: false, .. }) = spec.plan.firmware.kind {
+                line.words(&["-fw_cfg", "name=opt/org.tianocore/EFIShellSupport,string=no"]);
+            }
         }
     }
+}
+
+/// The port that SeaBIOS and OVMF write what they do to.
+pub(super) fn log(line: &mut Line, socket: &Path) {
+    line.pair(
+        "-chardev",
+        &[Part::Text("socket,id=firmware-log,server=on,wait=off,path="), Part::Path(socket)],
+    );
+    line.words(&["-device", "isa-debugcon,iobase=0x402,chardev=firmware-log"]);
 }
 
 /// The newer of a PC's two interfaces to a TPM, which is also the one that Linux, Windows, SeaBIOS and OVMF all have.

@@ -34,6 +34,8 @@ impl Machine {
         };
         info!("a machine is running already (process {}): it is taken over", process.pid());
         let losses = self.companions.take_over();
+        // It started with what it was to start with.
+        self.driver.firmware_afresh = false;
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
         let Adopted { guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;
@@ -58,6 +60,7 @@ impl Machine {
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.report(Fact::Adopted);
         self.show_companions();
+        self.follow_firmware_log().await;
         losses.iter().for_each(|loss| self.lost_companion(loss));
         self.look_whether_it_runs().await;
         self.show_nics();

@@ -11,6 +11,7 @@ use super::{
         argv::{self, Accelerator},
         boot,
         disk::Written,
+        firmware,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
         parts::{self, Parts},
@@ -96,6 +97,7 @@ impl Machine {
         if let Some(stream) = ipmi {
             let _ = self.driver.ipmi.send(InBand { stream, resumed: false });
         }
+        self.follow_firmware_log().await;
         let running = async {
             self.nics.follow(&guest).await;
             guest.prepare_boot(&order, &self.nics.boot_order()).await?;
@@ -107,6 +109,7 @@ impl Machine {
             Record::forget(&run_dir);
             return Err(StartError::from(error).into());
         }
+        self.driver.firmware_afresh = false;
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.guest = Some(guest);
         self.show_nics();
@@ -117,10 +120,23 @@ impl Machine {
         Ok(())
     }
 
+    /// From the first byte of a machine that is about to run, or from now on.
+    pub(super) async fn follow_firmware_log(&self) {
+        if !self.driver.plan.firmware.log {
+            return;
+        }
+        let state_dir = &self.driver.paths.state_dir;
+        if let Err(error) = firmware::log::follow(&self.sockets.firmware_log, state_dir).await {
+            warn!("keep the firmware's log {}: {error}", firmware::log::path(state_dir).display());
+        }
+    }
+
     async fn parts(&self, written: Written) -> Result<Parts, Error> {
         let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
+        let afresh = self.driver.firmware_afresh;
         // A slow disk must not keep the doors from answering.
-        let parts = tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, written)).await??;
+        let parts =
+            tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, written, afresh)).await??;
         for remark in &parts.remarks {
             warn!("{remark}");
         }
