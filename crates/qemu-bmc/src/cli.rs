@@ -191,9 +191,10 @@ fn in_short(status: &Status) -> String {
 }
 
 fn power_in_words(status: &Status) -> String {
-    let under_way = status.under_way.as_ref().map(|what| format!(" ({what} under way)")).unwrap_or_default();
+    let waiting = status.waits_for.as_ref().map(|what| format!(", waiting for {what}")).unwrap_or_default();
+    let under_way = status.under_way.as_ref().map(|what| format!(" ({what} under way{waiting})"));
     let paused = if status.paused { " (paused)" } else { "" };
-    format!("{}{paused}{under_way}", status.power)
+    format!("{}{paused}{}", status.power, under_way.unwrap_or_default())
 }
 
 fn print_status(status: Status) -> anyhow::Result<()> {
