@@ -95,6 +95,9 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     for warning in qemu.warning().into_iter().chain(no_system_interface(&plan.machine, &parts)) {
         writeln!(out, "warning: {warning}")?;
     }
+    if let Some(seed) = &parts.seed {
+        writeln!(out, "\nThe guest's cloud-init finds: {}", seed.contents)?;
+    }
     let kvm = kvm::is_likely(hardware);
     let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
     let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();

@@ -19,6 +19,7 @@ mod machine;
 mod netlink;
 mod nics;
 mod os;
+mod provisioning;
 mod run;
 mod sensors_file;
 mod serve;

@@ -7,6 +7,7 @@ mod firmware;
 mod hardware;
 mod hold;
 mod nics;
+mod provisioning;
 mod storage;
 
 use std::{
@@ -117,8 +118,10 @@ impl Reader<'_> {
         let ipmi = self.system_interface(platform);
         let nics = self.nics();
         let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
+        let name = name.map(|name| name.unwrap_or_else(|| host_name(self.host)));
+        let provisioning = self.provisioning(name.as_deref());
 
-        let name = name?.unwrap_or_else(|| host_name(self.host));
+        let name = name?;
         self.show(&settings::VM_NAME.row, &name);
         Some(MachinePlan {
             hardware: hardware?,
@@ -127,6 +130,7 @@ impl Reader<'_> {
             firmware: firmware?,
             ipmi: ipmi?,
             nics: nics?,
+            provisioning: provisioning?,
             power_on_at_start: power_on_at_start?,
             identity: IdentityPlan { uuid: uuid?, serial: serial?, name, labels: labels? },
         })

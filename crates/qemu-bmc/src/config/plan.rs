@@ -9,7 +9,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
-use super::{BootOrder, FirmwarePlan, HardwarePlan, MachineName, NicsPlan, StoragePlan};
+use super::{BootOrder, FirmwarePlan, HardwarePlan, MachineName, NicsPlan, ProvisioningPlan, StoragePlan};
 
 /// Everything that was decided before anything was started.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(crate) struct MachinePlan {
     pub(crate) ipmi: Option<SystemInterface>,
     /// The guest's NICs.
     pub(crate) nics: NicsPlan,
+    /// What the guest is told at its first boot.
+    pub(crate) provisioning: ProvisioningPlan,
     /// Whether the guest starts with the program.
     pub(crate) power_on_at_start: bool,
     /// Who the machine is, as far as somebody said.

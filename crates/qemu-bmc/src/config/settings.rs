@@ -174,6 +174,7 @@ mod machine;
 mod nics;
 mod power;
 mod program;
+mod provisioning;
 mod qemu;
 mod storage;
 pub(in crate::config) mod user;
@@ -185,6 +186,7 @@ pub(in crate::config) use machine::*;
 pub(in crate::config) use nics::*;
 pub(in crate::config) use power::*;
 pub(in crate::config) use program::*;
+pub(in crate::config) use provisioning::*;
 pub(in crate::config) use qemu::*;
 pub(in crate::config) use storage::*;
 
@@ -223,6 +225,7 @@ pub(super) static GROUPS: &[Group] = &[
     group!("The machine", machine),
     group!("Firmware and boot order", firmware),
     group!("Disks and CDs", storage),
+    group!("First boot: cloud-init and Ignition", provisioning),
     group!("Networks", nics),
     group!("QEMU itself", qemu),
     group!("Power", power),

@@ -9,6 +9,7 @@ mod drives;
 mod firmware;
 mod identity;
 mod line;
+mod provisioning;
 
 use std::{
     ffi::OsString,
@@ -146,6 +147,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-device", "virtio-rng-pci,id=virtio-rng0,rng=rng0"]);
     line.words(&["-device", &format!("{},id=pvpanic0", platform.panic_notifier())]);
     drives::drives(&mut line, spec);
+    provisioning::provisioning(&mut line, spec);
     line.words(&["-nic", "none"]);
     nics(&mut line, spec);
     if let Some(interface) = spec.parts.ipmi {

@@ -35,6 +35,7 @@ mod monitor;
 pub(crate) mod nic;
 pub(crate) mod parts;
 pub(crate) mod platform;
+mod seed;
 mod setup;
 mod tpm;
 

@@ -1,7 +1,9 @@
-//! What a machine is put together from that is on the host: images, firmware.
+//! What a machine is put together from that is on the host: images, firmware, the seed.
 //!
 //! [`Parts::look`] says what there is and what would be made, [`Parts::make`] makes it too. Both block for the time
 //! that a disk takes.
+
+use uuid::Uuid;
 
 use super::{
     argv::Sockets,
@@ -9,6 +11,7 @@ use super::{
     disk::{self, Disk, Disks, Written},
     emulator::Emulator,
     firmware::FirmwareFiles,
+    seed::{self, SeedDisk},
     tpm::Tpm,
 };
 use crate::config::{MachinePlan, Paths, Platform, SystemInterface};
@@ -23,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) tpm: Option<Tpm>,
     /// The guest's interface to its BMC.
     pub(crate) ipmi: Option<SystemInterface>,
+    pub(crate) seed: Option<SeedDisk>,
     /// What is odd about them, one sentence each.
     pub(crate) remarks: Vec<String>,
 }
@@ -31,20 +35,22 @@ impl Parts {
     /// What `qemu-bmc check` shows. Changes nothing.
     pub(crate) fn look(plan: &MachinePlan, paths: &Paths) -> Result<Self, Error> {
         let firmware = FirmwareFiles::find(&plan.firmware, &paths.state_dir)?;
-        Self::with(plan, disk::look(&plan.storage, paths)?, firmware, paths)
+        Self::with(plan, disk::look(&plan.storage, paths)?, firmware, seed::look(plan, paths)?, paths)
     }
 
-    /// What a machine starts with. What its guest has `written` on disks that forget is kept over a
+    /// What the machine of this GUID starts with. What its guest has `written` on disks that forget is kept over a
     /// reset; firmware that starts `afresh` has forgotten everything.
     pub(crate) fn make(
         plan: &MachinePlan,
         paths: &Paths,
+        node: Uuid,
         written: Written,
         afresh: bool,
     ) -> Result<Self, Error> {
         let firmware = FirmwareFiles::find(&plan.firmware, &paths.state_dir)?;
         firmware.make(afresh)?;
-        let parts = Self::with(plan, disk::make(&plan.storage, paths, written)?, firmware, paths)?;
+        let seed = seed::make(plan, paths, node)?;
+        let parts = Self::with(plan, disk::make(&plan.storage, paths, written)?, firmware, seed, paths)?;
         parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
         Ok(parts)
     }
@@ -53,10 +59,11 @@ impl Parts {
         plan: &MachinePlan,
         Disks { disks, remarks }: Disks,
         firmware: FirmwareFiles,
+        seed: Option<SeedDisk>,
         paths: &Paths,
     ) -> Result<Self, Error> {
         let tpm = plan.firmware.tpm.then(|| Tpm::find(&paths.state_dir)).transpose()?;
-        Ok(Self { disks, firmware, tpm, ipmi: system_interface(plan), remarks })
+        Ok(Self { disks, firmware, tpm, seed, ipmi: system_interface(plan), remarks })
     }
 
     /// What is to run beside QEMU.

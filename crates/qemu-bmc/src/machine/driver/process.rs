@@ -59,7 +59,7 @@ impl Machine {
         let identity = self.controller().with(|bmc| bmc.shown_identity());
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
-        let parts = self.parts(written).await?;
+        let parts = self.parts(node, written).await?;
         if let Some(remark) = parts::no_system_interface(&self.driver.plan, &parts) {
             warn!("{remark}");
         }
@@ -131,12 +131,12 @@ impl Machine {
         }
     }
 
-    async fn parts(&self, written: Written) -> Result<Parts, Error> {
+    async fn parts(&self, node: uuid::Uuid, written: Written) -> Result<Parts, Error> {
         let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
         let afresh = self.driver.firmware_afresh;
         // A slow disk must not keep the doors from answering.
         let parts =
-            tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, written, afresh)).await??;
+            tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, node, written, afresh)).await??;
         for remark in &parts.remarks {
             warn!("{remark}");
         }
