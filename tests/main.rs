@@ -12,6 +12,7 @@
     reason = "tests"
 )]
 
+mod agent;
 mod architecture;
 mod attach;
 mod commands;

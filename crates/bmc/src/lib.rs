@@ -30,6 +30,7 @@ mod fact;
 mod factory;
 mod firewall;
 mod fru;
+mod guest;
 mod hex;
 mod identity;
 mod journal;
@@ -67,6 +68,7 @@ pub use event::{Event, Severity};
 pub use fact::{Fact, ResetBy, StopReason};
 pub use firewall::{CommandId, Firewall};
 pub use fru::{ASSET_TAG_MAX, AssetTagError, Encoding, FRU_SIZE, FormatError, Fru};
+pub use guest::GuestInfo;
 pub use identity::{Identity, Labels, PRODUCT_VERSION};
 pub use journal::Start;
 pub use lan::{
@@ -143,6 +145,7 @@ pub struct Bmc {
     pub(crate) firewall: Firewall,
     sensors: sensors::Sensors,
     nics: Vec<Nic>,
+    guest: Option<GuestInfo>,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
     /// Set once all settings are to be forgotten, with the restart that comes.
@@ -190,6 +193,7 @@ impl Bmc {
             generates_events: true,
             sensors: sensors::Sensors::default(),
             nics: Vec::new(),
+            guest: None,
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,

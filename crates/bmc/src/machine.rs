@@ -116,6 +116,7 @@ impl Bmc {
     fn host_reset(&mut self) {
         self.stop_watchdog();
         self.messages.host_reset();
+        self.guest = None;
         self.global_enables &= enables::EVENT_LOGGING;
     }
 

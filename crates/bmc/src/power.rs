@@ -177,6 +177,11 @@ impl Power {
         self.host = host;
     }
 
+    /// What can be carried out as things are.
+    pub fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
     pub(crate) fn set_abilities(&mut self, abilities: Abilities) {
         self.abilities = abilities;
     }

@@ -9,6 +9,7 @@
 //! | `--serial` | serial over LAN, the console and its log |
 //! | `--inband` | the guest's own interface to the BMC, and power as far as that goes |
 //! | `--start` | power on |
+//! | `--agent` | what the guest says of itself, and a shutdown that needs no power button |
 //!
 //! There is no screen: it is in the hands of whoever started the machine.
 
@@ -23,7 +24,7 @@ use crate::{
     console::{Console, Port, Sinks},
     endpoint::Endpoint,
     foundation::{self, Foundation, Owner, Services},
-    machine::{End, Foreign, StartCommand, Stop},
+    machine::{Agent, End, Foreign, StartCommand, Stop},
     os::life::Life,
     serve::{
         control::Control,
@@ -41,6 +42,9 @@ pub(crate) struct Arguments {
     /// What powers the machine on, such as 'virsh start vm1'; it is run without a shell
     #[arg(long, value_name = "COMMAND")]
     start: Option<StartCommand>,
+    /// The socket of the port of qemu-guest-agent: what the guest says of itself, and a shutdown by it
+    #[arg(long, value_name = "PATH")]
+    agent: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,7 +67,7 @@ pub(crate) fn main(arguments: Arguments, machine: Option<&str>) -> anyhow::Resul
 }
 
 async fn attach(plan: Plan, arguments: Arguments) -> anyhow::Result<(End, Life)> {
-    let Arguments { ways: Ways { qmp, serial, inband }, start } = arguments;
+    let Arguments { ways: Ways { qmp, serial, inband }, start, agent } = arguments;
     let Foundation { control, signals, life, was_on, controller, .. } =
         Foundation::lay(&plan, Owner::Others)?;
     controller.with(|bmc| {
@@ -125,6 +129,11 @@ async fn attach(plan: Plan, arguments: Arguments) -> anyhow::Result<(End, Life)>
         or_none(inband.as_ref().map(Endpoint::to_string)),
     );
 
+    let agent = agent.map(|socket| {
+        let (agent, serve) = Agent::serve(socket, Arc::clone(&controller));
+        services.spawn(serve);
+        agent
+    });
     let driver = Foreign {
         controller: Arc::clone(&controller),
         qmp,
@@ -133,6 +142,7 @@ async fn attach(plan: Plan, arguments: Arguments) -> anyhow::Result<(End, Life)>
         serial,
         line,
         orders,
+        agent,
         start,
         run_dir: plan.paths.run_dir,
         times: plan.times,

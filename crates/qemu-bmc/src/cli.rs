@@ -213,6 +213,12 @@ fn print_status(status: Status) -> anyhow::Result<()> {
     for address in status.ipmi {
         writeln!(out, "IPMI:            udp {address}{interface}")?;
     }
+    if !status.refused.is_empty() {
+        writeln!(out, "Not possible:    {}", status.refused.join(", "))?;
+    }
+    if let Some(guest) = status.guest {
+        writeln!(out, "Guest:           {guest}")?;
+    }
     for NicLine { name, mac, attached, up } in status.nics {
         let link = if up { "up" } else { "down" };
         writeln!(out, "NIC:             {name:<8} {attached:<8} {mac}  link {link}")?;

@@ -27,7 +27,7 @@ use crate::{
     config::{FirmwareKind, Machines, Plan},
     console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
-    machine::{Driver, End, Stop},
+    machine::{Agent, Driver, End, Stop, argv::Sockets},
     os::life::Life,
     serve::{
         control::Control,
@@ -119,6 +119,12 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
 
     let firmware_afresh =
         !same_life && matches!(&plan.machine.firmware.kind, FirmwareKind::Uefi(uefi) if uefi.reset);
+    let agent = plan.machine.guest_agent.then(|| {
+        let socket = Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket).agent;
+        let (agent, serve) = Agent::serve(socket, Arc::clone(&controller));
+        services.spawn(serve);
+        agent
+    });
     let driver = Driver {
         controller: Arc::clone(&controller),
         plan: plan.machine,
@@ -130,6 +136,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         screen: screen_out,
         companions: companions_out,
         orders,
+        agent,
         stop,
         power_on,
         firmware_afresh,

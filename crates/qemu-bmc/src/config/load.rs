@@ -117,6 +117,7 @@ impl Reader<'_> {
         let firmware = self.firmware(platform);
         let ipmi = self.system_interface(platform);
         let nics = self.nics();
+        let guest_agent = self.get(&settings::VM_GUEST_AGENT);
         let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
         let name = name.map(|name| name.unwrap_or_else(|| host_name(self.host)));
         let provisioning = self.provisioning(name.as_deref());
@@ -129,6 +130,7 @@ impl Reader<'_> {
             boot: boot?,
             firmware: firmware?,
             ipmi: ipmi?,
+            guest_agent: guest_agent?,
             nics: nics?,
             provisioning: provisioning?,
             power_on_at_start: power_on_at_start?,

@@ -55,6 +55,8 @@ pub(crate) struct MachinePlan {
     pub(crate) firmware: FirmwarePlan,
     /// The guest's interface to its BMC, if it is to have one.
     pub(crate) ipmi: Option<SystemInterface>,
+    /// Whether there is a port for an agent in the guest.
+    pub(crate) guest_agent: bool,
     /// The guest's NICs.
     pub(crate) nics: NicsPlan,
     /// What the guest is told at its first boot.

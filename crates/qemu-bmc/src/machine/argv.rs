@@ -50,6 +50,8 @@ pub(crate) struct Sockets {
     pub(crate) tpm: PathBuf,
     /// What firmware says of its work.
     pub(crate) firmware_log: PathBuf,
+    /// The port of the guest's agent.
+    pub(crate) agent: PathBuf,
     /// The screen.
     pub(crate) vnc: PathBuf,
     /// QMP for the user's own tools.
@@ -67,6 +69,7 @@ impl Sockets {
             ipmi: run_dir.join("bmc-ipmi.sock"),
             tpm: run_dir.join("bmc-tpm.sock"),
             firmware_log: run_dir.join("bmc-firmware.sock"),
+            agent: run_dir.join("bmc-agent.sock"),
             vnc: run_dir.join("bmc-vnc.sock"),
             user_qmp: user_qmp.to_owned(),
             sercon_port: run_dir.join("bmc-sercon-port"),
@@ -146,6 +149,9 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     line.words(&["-object", "rng-random,id=rng0,filename=/dev/urandom"]);
     line.words(&["-device", "virtio-rng-pci,id=virtio-rng0,rng=rng0"]);
     line.words(&["-device", &format!("{},id=pvpanic0", platform.panic_notifier())]);
+    if plan.guest_agent {
+        guest_agent(&mut line, &sockets.agent);
+    }
     drives::drives(&mut line, spec);
     provisioning::provisioning(&mut line, spec);
     line.words(&["-nic", "none"]);
@@ -171,6 +177,14 @@ fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) 
         registers.push_str(",address=0x10");
     }
     line.words(&["-device", &registers]);
+}
+
+/// The port that qemu-guest-agent looks for by its name. It has a slot of its own, so that no other device's
+/// address, by which guests name their NICs and disks, depends on it.
+fn guest_agent(line: &mut Line, socket: &Path) {
+    line.pair("-chardev", &[Part::Text("socket,id=agent0,server=on,wait=off,path="), Part::Path(socket)]);
+    line.words(&["-device", "virtio-serial-pci,id=virtio-serial0,addr=0xf"]);
+    line.words(&["-device", "virtserialport,id=agent-port0,chardev=agent0,name=org.qemu.guest_agent.0"]);
 }
 
 fn nics(line: &mut Line, spec: &Spec<'_>) {

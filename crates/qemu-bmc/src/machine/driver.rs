@@ -24,6 +24,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
+    agent::{self, Agent},
     argv::{Accelerator, Sockets},
     boot,
     companion::{Companions, Loss, Shown},
@@ -101,6 +102,8 @@ pub(crate) struct Driver {
     /// What runs beside QEMU, for whoever asks.
     pub(crate) companions: watch::Sender<Vec<Shown>>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// The guest's agent, if the machine has a port for one.
+    pub(crate) agent: Option<Agent>,
     /// Whether the program was told to stop.
     pub(crate) stop: watch::Receiver<Stop>,
     /// Whether the machine is to start with the program.
@@ -130,6 +133,7 @@ impl Driver {
             companions,
             guest: None,
             soft: None,
+            agent_at: None,
             settling: None,
             order_stale: false,
             sampler: None,
@@ -150,6 +154,7 @@ enum Next {
     Intent,
     Order(Order),
     SoftRanOut,
+    ButtonIgnored,
     Interfaces,
     CompanionLost(Loss),
     ResetSettled,
@@ -167,6 +172,8 @@ struct Machine {
     guest: Option<Guest>,
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
+    /// Until when the guest has to heed its power button before its agent is asked too.
+    agent_at: Option<Instant>,
     /// Until when resets belong to the one that was reported.
     settling: Option<Instant>,
     /// Whether the boot order has to follow the model's choice once no more resets are due.
@@ -197,6 +204,7 @@ impl Machine {
                 }
                 Next::Order(order) => self.obey(order).await,
                 Next::SoftRanOut => self.soft_ran_out(),
+                Next::ButtonIgnored => self.ask_agent(),
                 Next::Interfaces => self.follow_interfaces().await,
                 Next::CompanionLost(loss) => self.lost_companion(&loss),
                 Next::ResetSettled => self.settle().await,
@@ -223,6 +231,9 @@ impl Machine {
             Some(order) = self.driver.orders.recv() => Next::Order(order),
             () = time::sleep_until(self.soft.unwrap_or_else(Instant::now).into()), if self.soft.is_some() => {
                 Next::SoftRanOut
+            }
+            () = time::sleep_until(self.agent_at.unwrap_or_else(Instant::now).into()), if self.agent_at.is_some() => {
+                Next::ButtonIgnored
             }
             () = time::sleep_until(self.settling.unwrap_or_else(Instant::now).into()),
                 if self.settling.is_some() => Next::ResetSettled,
@@ -278,7 +289,7 @@ impl Machine {
             return;
         }
         let was_setup = guest.setup;
-        self.soft = None;
+        (self.soft, self.agent_at) = (None, None);
         let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
         if (was_setup != wants_setup || self.companions.any_lost()) && *self.driver.stop.borrow() == Stop::No
         {
@@ -313,7 +324,7 @@ impl Machine {
     /// QEMU has ended, and everybody is to know.
     fn gone(&mut self, why: StopReason) {
         self.guest = None;
-        self.soft = None;
+        (self.soft, self.agent_at) = (None, None);
         Record::forget(&self.driver.paths.run_dir);
         disk::throw_away(&self.driver.paths.run_dir);
         self.driver.screen.send_replace(HostScreen::Off);
@@ -394,7 +405,9 @@ impl Machine {
             PowerRequest::Nmi => self.tell("inject an NMI", InjectNmi).await,
             PowerRequest::Soft => {
                 self.tell("press the power button", SystemPowerdown).await;
-                self.soft = self.driver.times.soft_shutdown.map(|limit| Instant::now() + limit);
+                let limit = self.driver.times.soft_shutdown;
+                self.soft = limit.map(|limit| Instant::now() + limit);
+                self.agent_at = Some(Instant::now() + agent::patience(limit));
             }
         }
     }
@@ -496,8 +509,16 @@ impl Machine {
         }
     }
 
+    /// The guest has not heeded its power button. Its agent, if one answers, is another way to ask.
+    fn ask_agent(&mut self) {
+        self.agent_at = None;
+        if let Some(agent) = self.driver.agent.as_ref().filter(|_| self.guest.is_some()) {
+            agent.shut_down();
+        }
+    }
+
     fn soft_ran_out(&mut self) {
-        self.soft = None;
+        (self.soft, self.agent_at) = (None, None);
         let after = self.driver.times.soft_shutdown.unwrap_or_default().as_secs();
         self.report(Fact::ShutdownIgnored { after });
         if self.driver.times.soft_shutdown_action == SoftTimeoutAction::Off {

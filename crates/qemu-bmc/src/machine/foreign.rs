@@ -46,6 +46,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
+    agent::Agent,
     connection::{ANSWER_LIMIT, Heard, Monitor},
     driver::{End, Order, Stop},
     messages::Messages,
@@ -72,6 +73,8 @@ pub(crate) struct Foreign {
     /// Whether its serial port is connected.
     pub(crate) line: watch::Receiver<bool>,
     pub(crate) orders: mpsc::Receiver<Order>,
+    /// The guest's agent, if there is a way to it.
+    pub(crate) agent: Option<Agent>,
     /// What starts it, if anything may.
     pub(crate) start: Option<StartCommand>,
     pub(crate) run_dir: PathBuf,
@@ -100,6 +103,7 @@ impl Foreign {
             shown_on: false,
             ending: None,
             soft: None,
+            agent_at: None,
             settling: None,
             order_stale: false,
             adopt_until,
@@ -124,6 +128,8 @@ struct Machine {
     ending: Option<StopReason>,
     /// Until when the guest has to follow a soft shutdown.
     soft: Option<Instant>,
+    /// Until when the guest has to heed its power button before its agent is asked too.
+    agent_at: Option<Instant>,
     /// Until when resets belong to the one that was reported.
     settling: Option<Instant>,
     /// Whether the boot order has to follow the model's choice once no more resets are due.
@@ -139,6 +145,7 @@ enum Next {
     Heard(Heard),
     LinkChanged,
     SoftRanOut,
+    ButtonIgnored,
     ResetSettled,
 }
 
@@ -159,6 +166,7 @@ impl Machine {
                 }
                 Next::Order(Order::SerialBreak) => self.serial_break().await,
                 Next::SoftRanOut => self.soft_ran_out(),
+                Next::ButtonIgnored => self.ask_agent(),
                 Next::ResetSettled => self.reset_settled().await,
                 happening => self.happened(happening).await,
             }
@@ -166,7 +174,7 @@ impl Machine {
     }
 
     async fn next(&mut self) -> Next {
-        let Self { driver, monitor, soft, settling, .. } = self;
+        let Self { driver, monitor, soft, agent_at, settling, .. } = self;
         let Foreign { controller, link, line, orders, stop, .. } = driver;
         let at = |time: &Option<Instant>| time::sleep_until(time.unwrap_or_else(Instant::now).into());
         tokio::select! {
@@ -177,6 +185,7 @@ impl Machine {
             () = controller.intent() => Next::Intent,
             Some(order) = orders.recv() => Next::Order(order),
             () = at(soft), if soft.is_some() => Next::SoftRanOut,
+            () = at(agent_at), if agent_at.is_some() => Next::ButtonIgnored,
             () = at(settling), if settling.is_some() => Next::ResetSettled,
         }
     }
@@ -206,7 +215,12 @@ impl Machine {
             }
             Next::Heard(Heard::Event(record)) => self.said(record).await,
             Next::LinkChanged => self.link_spent &= self.driver.link.borrow().is_some(),
-            Next::Stop | Next::Intent | Next::Order(_) | Next::SoftRanOut | Next::ResetSettled => {}
+            Next::Stop
+            | Next::Intent
+            | Next::Order(_)
+            | Next::SoftRanOut
+            | Next::ButtonIgnored
+            | Next::ResetSettled => {}
         }
     }
 
@@ -287,7 +301,7 @@ impl Machine {
     }
 
     fn report_power(&mut self, on: bool) {
-        self.soft = None;
+        (self.soft, self.agent_at) = (None, None);
         let ending = self.ending.take();
         if on {
             let adopted = self.adopt_until.take().is_some_and(|until| Instant::now() < until);

@@ -202,8 +202,8 @@ impl Guest {
             let path = path.to_owned();
             move |source| StartError::Prepare { path, source }
         };
-        let Sockets { qmp, serial, serial_log, ipmi, firmware_log, vnc, user_qmp, .. } = sockets;
-        for leftover in [qmp, serial, serial_log, ipmi, firmware_log, vnc, user_qmp] {
+        let Sockets { qmp, serial, serial_log, ipmi, firmware_log, agent, vnc, user_qmp, .. } = sockets;
+        for leftover in [qmp, serial, serial_log, ipmi, firmware_log, agent, vnc, user_qmp] {
             let _ = fs::remove_file(leftover);
         }
         fs::write(&sockets.sercon_port, super::argv::SERCON_PORT).map_err(prepare(&sockets.sercon_port))?;

@@ -18,6 +18,7 @@
 //! A controller that starts finds a machine that is running already by [`guest::Record`] and takes it over:
 //! whatever ends this program, the guest runs on.
 
+mod agent;
 pub(crate) mod argv;
 mod boot;
 mod companion;
@@ -39,6 +40,7 @@ mod seed;
 mod setup;
 mod tpm;
 
+pub(crate) use agent::Agent;
 pub(crate) use boot::usual_order;
 pub(crate) use companion::Shown as ShownCompanion;
 pub(crate) use driver::{Driver, End, Order, Stop, preview};

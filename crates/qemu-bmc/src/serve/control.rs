@@ -5,14 +5,14 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
-use bmc::{Accepted, Bmc, HostPower, PowerRequest, Requester};
+use bmc::{Accepted, Bmc, GuestInfo, HostPower, PowerRequest, Requester};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -174,6 +174,12 @@ pub(crate) struct Status {
     /// What the machine needs beside QEMU.
     #[serde(default)]
     pub(crate) companions: Vec<CompanionLine>,
+    /// What the guest says of itself, where an agent in it answers.
+    #[serde(default)]
+    pub(crate) guest: Option<String>,
+    /// What can't be asked of the machine's power as it is now.
+    #[serde(default)]
+    pub(crate) refused: Vec<String>,
     /// What happened last: seconds since 1970, and a sentence.
     pub(crate) events: Vec<(u64, String)>,
 }
@@ -372,10 +378,35 @@ impl Control {
             ipmi: self.ipmi.addresses.clone(),
             ipmi_interface,
             nics: nics(bmc),
+            guest: bmc.guest().map(guest),
+            refused: refused(bmc),
             companions: self.companions(),
             events: events.collect(),
         })
     }
+}
+
+/// "Debian GNU/Linux 13 (trixie), node1, 10.0.2.15"
+fn guest(guest: &GuestInfo) -> String {
+    let addresses = guest.addresses.iter().map(IpAddr::to_string);
+    let words: Vec<_> = guest.os.clone().into_iter().chain(guest.name.clone()).chain(addresses).collect();
+    if words.is_empty() { "its agent answers".into() } else { words.join(", ") }
+}
+
+/// What nobody could be asked to do now, because there is no way to.
+fn refused(bmc: &Bmc) -> Vec<String> {
+    let needed: &[PowerRequest] = match bmc.host_power() {
+        HostPower::Off => &[PowerRequest::On],
+        HostPower::On => &[
+            PowerRequest::Off,
+            PowerRequest::Cycle,
+            PowerRequest::Reset,
+            PowerRequest::Soft,
+            PowerRequest::Nmi,
+        ],
+    };
+    let abilities = bmc.power_state().abilities();
+    needed.iter().filter(|request| !abilities.has(**request)).map(PowerRequest::to_string).collect()
 }
 
 fn nics(bmc: &Bmc) -> Vec<NicLine> {

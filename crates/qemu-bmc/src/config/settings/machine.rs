@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{LABEL, Row, Setting};
+use super::{FLAG, LABEL, Row, Setting};
 use crate::config::{hardware::Cpus, plan::SystemInterface, value};
 
 settings! {
@@ -46,6 +46,10 @@ settings! {
         "VM_IPMI", "machine.system_interface", "kcs", value::system_interface, "kcs, bt, pci-kcs, pci-bt, ssif or none",
         "the interface by which the guest itself reaches the BMC",
     ).formerly("machine.ipmi");
+    VM_GUEST_AGENT: bool = Setting::new(
+        "VM_GUEST_AGENT", "machine.guest_agent", "true", value::flag, FLAG,
+        "a port for qemu-guest-agent in the guest: its name, addresses and system are shown, and it shuts down a guest that ignores its power button",
+    );
     VM_IPMI_TRUST: bool = Setting::new(
         "VM_IPMI_TRUST", "machine.ipmi_trust", "full", value::guest_trust, "full or restricted",
         "whether the guest may change the BMC's own settings and records",

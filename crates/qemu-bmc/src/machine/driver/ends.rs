@@ -8,6 +8,7 @@ use tokio::time;
 use tracing::{info, warn};
 
 use super::{
+    super::agent,
     super::guest::{Adopted, Found, Guest, Record},
     Machine, Stop,
 };
@@ -78,10 +79,16 @@ impl Machine {
         let mut hurry = self.driver.stop.clone();
         let end = time::Instant::now() + limit;
         self.tell("press the power button", SystemPowerdown).await;
+        let mut agent_at = Some(time::Instant::now() + agent::patience(Some(limit)));
         while let Some(guest) = &mut self.guest {
             // Only the waiting is cut short, never what is being done.
             let happening = tokio::select! {
                 happening = guest.next() => happening,
+                () = time::sleep_until(agent_at.unwrap_or(end)), if agent_at.is_some() => {
+                    agent_at = None;
+                    self.ask_agent();
+                    continue;
+                }
                 () = time::sleep_until(end) => break,
                 _ = hurry.wait_for(|stop| *stop == Stop::Now) => break,
             };

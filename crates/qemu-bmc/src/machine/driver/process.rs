@@ -166,7 +166,7 @@ impl Machine {
     /// Ends QEMU, whatever it takes. None if it was not running.
     pub(super) async fn end_process(&mut self) -> Option<StopReason> {
         let guest = self.guest.as_mut()?;
-        self.soft = None;
+        (self.soft, self.agent_at) = (None, None);
         let limit = self.driver.times.quit;
         let quit = async {
             match guest.client() {

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     super::{
+        agent,
         connection::{ANSWER_LIMIT, Monitor},
         driver::{RESET_SETTLES, Stop},
     },
@@ -47,7 +48,7 @@ impl Machine {
     }
 
     pub(super) fn was_reset(&mut self) {
-        (self.soft, self.ending) = (None, None);
+        (self.soft, self.agent_at, self.ending) = (None, None, None);
         self.settling = Some(Instant::now() + RESET_SETTLES);
     }
 
@@ -121,8 +122,18 @@ impl Machine {
         self.order(&SystemPowerdown, Action::GracefulShutdown).await?;
         // A monitor will tell how the machine ends. Without one, its end is what was asked for.
         self.ending = (!self.has_monitor()).then_some(StopReason::Guest);
-        self.soft = self.driver.times.soft_shutdown.map(|limit| Instant::now() + limit);
+        let limit = self.driver.times.soft_shutdown;
+        self.soft = limit.map(|limit| Instant::now() + limit);
+        self.agent_at = Some(Instant::now() + agent::patience(limit));
         Some(())
+    }
+
+    /// The guest has not heeded its power button. Its agent, if one answers, is another way to ask.
+    pub(super) fn ask_agent(&mut self) {
+        self.agent_at = None;
+        if let Some(agent) = self.driver.agent.as_ref().filter(|_| self.shown_on) {
+            agent.shut_down();
+        }
     }
 
     pub(super) fn soft_ran_out(&mut self) {

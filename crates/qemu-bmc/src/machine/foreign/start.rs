@@ -55,7 +55,7 @@ impl Machine {
         let stopping = async move { drop(stop.wait_for(|stop| *stop != Stop::No).await) };
         tokio::pin!(stopping);
         let mut ended = None;
-        while !self.is_on() {
+        while !self.is_here() {
             tokio::select! {
                 biased;
                 happening = self.next_happening() => self.happened(happening).await,
@@ -63,6 +63,8 @@ impl Machine {
                     end @ Ended::Exited(0) => ended = Some(end),
                     end => return Err(self.words_of(end).await),
                 },
+                // Its interface alone will have to do.
+                () = time::sleep_until(deadline), if self.is_on() => break,
                 () = time::sleep_until(deadline) => {
                     return Err(format!(
                         "the start command was run, and the machine has not connected within {} s",
@@ -77,6 +79,11 @@ impl Machine {
             tokio::spawn(async move { process.wait().await });
         }
         Ok(())
+    }
+
+    /// Whether it is on and, as its interface connects before its monitor does, can be commanded.
+    fn is_here(&self) -> bool {
+        self.is_on() && (self.monitor.is_none() || self.has_monitor())
     }
 
     fn run_start_command(&self) -> Result<Process, Box<dyn std::error::Error + Send + Sync>> {
