@@ -9,6 +9,7 @@
 
 pub mod debian;
 pub mod docker;
+pub mod http;
 pub mod installer;
 pub mod lab;
 pub mod nics;

@@ -31,6 +31,15 @@ pub enum Event {
         /// Whether it joined one that was under way.
         merged: bool,
     },
+    /// Another medium in a CD drive, or none, was asked for.
+    MediumRequested {
+        /// The drive's name.
+        drive: String,
+        /// What is to be in it, if anything.
+        medium: Option<String>,
+        /// By whom.
+        by: Requester,
+    },
     /// Something happened to the machine.
     Machine(Fact),
     /// A sensor's event.
@@ -171,6 +180,7 @@ impl Event {
                 | Fact::ShutdownIgnored { .. }
                 | Fact::Unresponsive { .. }
                 | Fact::LinkChanged { up: false, .. }
+                | Fact::MediumStays { .. }
                 | Fact::Stopped { why: StopReason::Forced },
             )
             | Self::BootFlagsExpired
@@ -192,6 +202,12 @@ impl fmt::Display for Event {
             Self::PowerRequested { request, by, merged: false } => write!(f, "{request} requested by {by}"),
             Self::PowerRequested { request, by, merged: true } => {
                 write!(f, "{request} requested by {by}; it joins one that is under way")
+            }
+            Self::MediumRequested { drive, medium: Some(medium), by } => {
+                write!(f, "{medium} in drive {drive} requested by {by}")
+            }
+            Self::MediumRequested { drive, medium: None, by } => {
+                write!(f, "ejection of drive {drive} requested by {by}")
             }
             Self::Machine(fact) => fact.fmt(f),
             Self::Platform { event, sensor: Some(name) } => write!(f, "{name}: {}", Words(event)),

@@ -54,6 +54,27 @@ pub enum Fact {
         /// What that is to the guest, and what helps.
         meaning: String,
     },
+    /// Another medium is in a CD drive.
+    MediumChanged {
+        /// The drive's name.
+        drive: String,
+        /// What is in it, if anything.
+        medium: Option<String>,
+    },
+    /// A CD drive is as it was, although it was to be changed.
+    MediumStays {
+        /// The drive's name.
+        drive: String,
+        /// Why.
+        why: String,
+    },
+    /// The guest opened a CD drive's tray, or closed it.
+    TrayMoved {
+        /// The drive's name.
+        drive: String,
+        /// It is open.
+        open: bool,
+    },
     /// QEMU does not answer its control socket.
     Unresponsive {
         /// What was tried.
@@ -101,6 +122,11 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started => f.write_str("the machine is on"),
+            Self::MediumChanged { drive, medium: Some(medium) } => write!(f, "{medium} is in drive {drive}"),
+            Self::MediumChanged { drive, medium: None } => write!(f, "drive {drive} is empty"),
+            Self::MediumStays { drive, why } => write!(f, "drive {drive} is as it was: {why}"),
+            Self::TrayMoved { drive, open: true } => write!(f, "the guest opened the tray of drive {drive}"),
+            Self::TrayMoved { drive, open: false } => write!(f, "the tray of drive {drive} is shut again"),
             Self::Adopted => f.write_str("the machine was running already and is under control again"),
             Self::StartFailed { reason } => write!(f, "the machine did not start: {reason}"),
             Self::Stopped { why } => write!(f, "the machine is off: {why}"),

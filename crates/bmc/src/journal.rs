@@ -123,7 +123,10 @@ impl Journal {
             | Fact::Resumed
             | Fact::Unresponsive { .. }
             | Fact::CompanionLost { .. }
-            | Fact::LinkChanged { .. } => Vec::new(),
+            | Fact::LinkChanged { .. }
+            | Fact::MediumChanged { .. }
+            | Fact::MediumStays { .. }
+            | Fact::TrayMoved { .. } => Vec::new(),
         }
     }
 

@@ -36,6 +36,7 @@ mod identity;
 mod journal;
 mod lan;
 mod machine;
+mod media;
 mod messages;
 mod nics;
 mod pef;
@@ -77,6 +78,7 @@ pub use lan::{
     Ipv6AddressStatus, Ipv6Fact, Ipv6Settings, Ipv6Source, KgKey, Lan, LanFacts, LanPart, LanStatistics,
     STATIC_ADDRESSES, SlotStatus, StaticAddress, StaticRouter, SuitePrivileges, VlanId,
 };
+pub use media::{Drive, MediumChange, MediumRefusal};
 pub use messages::{
     Attention, MessageFlags, MessageRefusal, OutgoingMessage, ReceivedMessage, SessionAddress, enables,
 };
@@ -102,12 +104,14 @@ pub use users::{
 pub use watchdog::{PreTimeoutInterrupt, TimeoutAction, TimerUse, Watchdog, WatchdogRefusal, WatchdogSetup};
 
 /// What the BMC wants done, by the task that owns the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// A power request. Report its end with [`Bmc::power_done`]; no other is handed out before.
     Power(PowerRequest),
     /// The boot device of the next boot changed: let the firmware's order follow.
     BootOrder,
+    /// Another medium is to be in a CD drive. Report its end with [`Bmc::medium_done`].
+    Medium(MediumChange),
     /// Restart the controller, and leave the guest alone (Cold Reset and Warm Reset, §20.2 and §20.3).
     RestartController,
 }
@@ -146,6 +150,7 @@ pub struct Bmc {
     sensors: sensors::Sensors,
     nics: Vec<Nic>,
     guest: Option<GuestInfo>,
+    pub(crate) media: media::Media,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
     /// Set once all settings are to be forgotten, with the restart that comes.
@@ -194,6 +199,7 @@ impl Bmc {
             sensors: sensors::Sensors::default(),
             nics: Vec::new(),
             guest: None,
+            media: media::Media::default(),
             events: VecDeque::new(),
             boot_order_stale: false,
             restart_controller: false,
@@ -262,12 +268,18 @@ impl Bmc {
         if let Some(request) = self.power.take() {
             return Some(Intent::Power(request));
         }
+        if let Some(change) = self.media.take() {
+            return Some(Intent::Medium(change));
+        }
         std::mem::take(&mut self.restart_controller).then_some(Intent::RestartController)
     }
 
     /// Whether [`Bmc::take_intent`] would return something.
     pub fn has_intent(&self) -> bool {
-        self.boot_order_stale || self.restart_controller || self.power.has_waiting()
+        self.boot_order_stale
+            || self.restart_controller
+            || self.power.has_waiting()
+            || self.media.has_waiting()
     }
 
     /// Records an event: for the program's log, and what the event log has words for, there.

@@ -60,6 +60,7 @@ impl Bmc {
         }
         if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
             self.host_reset();
+            self.close_trays();
         }
         match &fact {
             Fact::Started | Fact::Reset { .. } => self.pef.machine_started(now),
@@ -89,6 +90,9 @@ impl Bmc {
             Fact::LinkChanged { nic, up } => self.set_link(nic, *up),
             Fact::Paused
             | Fact::Resumed
+            | Fact::MediumChanged { .. }
+            | Fact::MediumStays { .. }
+            | Fact::TrayMoved { .. }
             | Fact::Panicked { .. }
             | Fact::ShutdownIgnored { .. }
             | Fact::CompanionLost { .. }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Bmc, BootOptions, Dcmi, Event, Firewall, Nic, SolSettings, Watchdog, boot::SavedBoot,
     chassis::SavedChassis, clock::SavedClock, configured::Applied, enables, fru::SavedFru, lan::SavedLan,
-    pef::SavedPef, sensors::SavedSensors, users::SavedUser, watchdog::SavedWatchdog,
+    media::SavedDrive, pef::SavedPef, sensors::SavedSensors, users::SavedUser, watchdog::SavedWatchdog,
 };
 
 /// What a controller remembers. Unknown members are ignored and missing ones are at their defaults, so
@@ -27,6 +27,7 @@ pub struct Saved {
     pub(crate) firewall: Firewall,
     pub(crate) sensors: SavedSensors,
     pub(crate) nics: Vec<Nic>,
+    pub(crate) drives: Vec<SavedDrive>,
     pub(crate) watchdog: SavedWatchdog,
     /// What the guest's driver has switched on, which lasts as long as its boot.
     pub(crate) driver_enables: u8,
@@ -57,6 +58,7 @@ impl Bmc {
             firewall: self.firewall.clone(),
             sensors: self.sensors.to_saved(),
             nics: self.nics.clone(),
+            drives: self.media.to_saved(),
             watchdog: self.watchdog.to_saved(),
             driver_enables: self.global_enables & enables::DRIVERS,
             users: self.users.to_saved(),
@@ -84,6 +86,7 @@ impl Bmc {
         }
         self.clock.restore(saved.clock);
         self.nics = saved.nics;
+        self.media.restore(saved.drives);
         self.sensors.restore(saved.sensors);
         self.describe_nics();
         self.watchdog = Watchdog::from_saved(saved.watchdog);

@@ -1,6 +1,7 @@
 //! The local commands: what a person or a container engine asks of the controller that runs here.
 
 mod controllers;
+mod media;
 mod output;
 
 use std::{
@@ -14,7 +15,11 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-pub(crate) use self::{controllers::which_machine, output::nobody_reads};
+pub(crate) use self::{
+    controllers::which_machine,
+    media::{MediaCommand, media},
+    output::nobody_reads,
+};
 use self::{
     controllers::{Controller, controller, controllers, each},
     output::output,
@@ -108,6 +113,7 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
         accelerator: if kvm { argv::Accelerator::Kvm } else { argv::Accelerator::Tcg },
         parts: &parts,
         sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
+        media: &plan.machine.storage.cdroms,
         nics: &preview(&plan.machine, node, &links),
         order: &crate::machine::usual_order(&plan.machine.boot),
         setup: false,

@@ -45,6 +45,7 @@ pub(crate) struct Controller {
     unwanted: watch::Sender<bool>,
     restarting: watch::Sender<bool>,
     signals: watch::Sender<Signals>,
+    media: Notify,
     messages: Notify,
     alerts: Notify,
     deadline: Notify,
@@ -72,6 +73,7 @@ impl Controller {
             unwanted: watch::Sender::new(false),
             restarting: watch::Sender::new(false),
             signals: watch::Sender::new(Signals::default()),
+            media: Notify::new(),
             messages: Notify::new(),
             alerts: Notify::new(),
             deadline: Notify::new(),
@@ -225,6 +227,25 @@ impl Controller {
     /// Waits until another controller is to take this one's place.
     pub(crate) async fn restarting(&self) {
         let _ = self.restarting.subscribe().wait_for(|restarting| *restarting).await;
+    }
+
+    /// Waits for what becomes of a change of a CD drive.
+    pub(crate) async fn medium_outcome(&self, number: u64) -> Result<(), String> {
+        loop {
+            let settled = self.media.notified();
+            let mut settled = std::pin::pin!(settled);
+            // What happens from here on is not missed.
+            settled.as_mut().enable();
+            if let Some(outcome) = self.with(|bmc| bmc.medium_outcome(number)) {
+                return outcome;
+            }
+            settled.await;
+        }
+    }
+
+    /// Tells whoever waits that a change of a CD drive has ended.
+    pub(crate) fn medium_settled(&self) {
+        self.media.notify_waiters();
     }
 
     /// Waits until the guest has a message for a remote console. One task waits: the LAN's door.

@@ -81,6 +81,12 @@ enum Command {
     /// Show sensors, and have them read what they would not: faults, for tests of who watches them
     #[command(subcommand)]
     Sensor(cli::SensorCommand),
+    /// Show what is in the CD drives, and change it, also while the machine runs
+    Media {
+        /// What to do; to show them if left out
+        #[command(subcommand)]
+        command: Option<cli::MediaCommand>,
+    },
     /// Attach to the serial console; a tilde and a dot on a new line (~.) end it
     Console,
 }
@@ -103,6 +109,7 @@ fn main() -> ExitCode {
         Command::FactoryReset => cli::factory_reset(machine),
         Command::Sel { action } => cli::sel(machine, action),
         Command::Sensor(command) => cli::sensor(machine, command),
+        Command::Media { command } => cli::media(machine, command),
         Command::Console => cli::console(machine),
     };
     match outcome {

@@ -27,7 +27,7 @@ use crate::{
     config::{FirmwareKind, Machines, Plan},
     console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
-    machine::{Agent, Driver, End, Stop, argv::Sockets},
+    machine::{Agent, CDROMS, Driver, End, Stop, argv::Sockets},
     os::life::Life,
     serve::{
         control::Control,
@@ -61,6 +61,12 @@ pub(crate) fn main(arguments: &Arguments, machine: Option<&str>) -> anyhow::Resu
 async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let Foundation { control, signals, life, same_life, was_on, controller } =
         Foundation::lay(&plan, Owner::Us)?;
+    let cdroms = CDROMS.iter().zip(&plan.machine.storage.cdroms);
+    controller.with(|bmc| {
+        bmc.set_drives(
+            cdroms.map(|(name, medium)| (name.to_string(), medium.as_ref().map(ToString::to_string))),
+        );
+    });
     // A controller that only restarted leaves the machine off if it is off: no power was lost.
     let power_on = !same_life && controller.with(|bmc| bmc.wants_power_after_loss(was_on));
 

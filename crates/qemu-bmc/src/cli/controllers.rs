@@ -84,15 +84,28 @@ impl Controller {
         self.open(request).map(|(response, ..)| response)
     }
 
+    /// Asks for what takes its time.
+    pub(super) fn ask_patiently(&self, request: &Request, limit: Duration) -> anyhow::Result<Response> {
+        self.open_within(request, limit).map(|(response, ..)| response)
+    }
+
     /// Asks, and keeps the connection.
     pub(super) fn open(
         &self,
         request: &Request,
     ) -> anyhow::Result<(Response, BufReader<UnixStream>, UnixStream)> {
+        self.open_within(request, ANSWER_LIMIT)
+    }
+
+    fn open_within(
+        &self,
+        request: &Request,
+        limit: Duration,
+    ) -> anyhow::Result<(Response, BufReader<UnixStream>, UnixStream)> {
         let mut stream = UnixStream::connect(&self.socket).with_context(|| {
             format!("no qemu-bmc answers on {} (is it running, with this RUN_DIR?)", self.socket.display())
         })?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         stream.write_all(&line)?;

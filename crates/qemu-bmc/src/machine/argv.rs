@@ -17,6 +17,7 @@ use std::{
 };
 
 use bmc::Identity;
+pub(crate) use drives::medium_node;
 use line::{Line, Part};
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
     nic::{self, NicSet},
     parts::Parts,
 };
-use crate::config::{BootSource, MachinePlan, SystemInterface, quoted};
+use crate::config::{BootSource, MachinePlan, Medium, SystemInterface, quoted};
 
 /// What executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub(crate) struct Spec<'a> {
     pub(crate) accelerator: Accelerator,
     pub(crate) parts: &'a Parts,
     pub(crate) sockets: &'a Sockets,
+    /// What is in each CD drive.
+    pub(crate) media: &'a [Option<Medium>],
     pub(crate) nics: &'a NicSet,
     /// The order of the first boot.
     pub(crate) order: &'a [BootSource],
@@ -201,7 +204,7 @@ fn nics(line: &mut Line, spec: &Spec<'_>) {
 
 /// The place of a device in the first boot's order.
 fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
-    let cdroms = boot::CDROMS.iter().take(spec.plan.storage.cdroms.len());
+    let cdroms = boot::CDROMS.iter().take(spec.media.len());
     let there = |id: &&str| {
         let strange = !boot::DISKS.contains(id) && !boot::CDROMS.contains(id);
         strange

@@ -5,6 +5,7 @@
 
 mod ends;
 mod interfaces;
+mod media;
 mod nics;
 mod process;
 
@@ -257,6 +258,7 @@ impl Machine {
                         }
                     }
                     Meaning::RunState => self.look_whether_it_runs().await,
+                    Meaning::Tray => self.look_at_trays().await,
                     Meaning::Fact(fact) => self.report(fact),
                     Meaning::Remark(remark) => warn!("{remark}"),
                     Meaning::Nothing => {}
@@ -266,6 +268,7 @@ impl Machine {
             Happening::MonitorBack => {
                 info!("QEMU's monitor answers again");
                 self.look_whether_it_runs().await;
+                self.look_at_trays().await;
                 self.nics.doubt();
                 self.follow_interfaces().await;
                 self.arm().await;
@@ -383,6 +386,7 @@ impl Machine {
                     self.controller().with(|bmc| bmc.power_done());
                 }
                 Intent::BootOrder => self.arm().await,
+                Intent::Medium(change) => self.change_medium(change).await,
                 Intent::RestartController => return Some(End::Restart),
             }
         }
@@ -553,9 +557,7 @@ impl Machine {
                 "it has no NIC"
             }
             BootDevice::Disk if self.driver.plan.storage.disks.is_empty() => "it has no disk",
-            BootDevice::Cdrom if self.driver.plan.storage.cdroms.iter().all(Option::is_none) => {
-                "its CD drive is empty"
-            }
+            BootDevice::Cdrom if self.media().iter().all(Option::is_none) => "its CD drive is empty",
             BootDevice::Floppy => "it has no floppy drive",
             BootDevice::Diagnostic => "it has no diagnostic partition",
             _ => return,

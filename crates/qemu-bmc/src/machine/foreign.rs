@@ -242,7 +242,7 @@ impl Machine {
             Meaning::RunState => self.look_whether_it_runs().await,
             Meaning::Fact(fact) => self.report(fact),
             Meaning::Remark(remark) => warn!("{remark}"),
-            Meaning::Nothing => {}
+            Meaning::Tray | Meaning::Nothing => {}
         }
     }
 
@@ -324,6 +324,8 @@ impl Machine {
                     controller.with(|bmc| bmc.power_done());
                 }
                 Intent::BootOrder => self.arm().await,
+                // It has no drives that could be asked for.
+                Intent::Medium(_) => {}
                 Intent::RestartController => return Some(End::Restart),
             }
         }

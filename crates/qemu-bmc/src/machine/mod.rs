@@ -41,7 +41,7 @@ mod setup;
 mod tpm;
 
 pub(crate) use agent::Agent;
-pub(crate) use boot::usual_order;
+pub(crate) use boot::{CDROMS, usual_order};
 pub(crate) use companion::Shown as ShownCompanion;
 pub(crate) use driver::{Driver, End, Order, Stop, preview};
 pub(crate) use foreign::{Foreign, StartCommand};

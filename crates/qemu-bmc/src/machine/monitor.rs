@@ -17,6 +17,8 @@ pub(crate) enum Meaning {
     Ending(ShutdownCause),
     /// Its processors stopped or run again. Why, its status says, with [`is_paused`].
     RunState,
+    /// A CD drive's tray was opened or closed, by whomever.
+    Tray,
     /// Something to report that changes nothing else.
     Fact(Fact),
     /// Something for the log.
@@ -34,6 +36,7 @@ pub(crate) fn meaning(event: Event) -> Meaning {
         Event::Reset { guest: true, .. } => Meaning::Reset(ResetBy::Guest),
         Event::Reset { guest: false, .. } => Meaning::Reset(ResetBy::Command),
         Event::Stop | Event::Resume => Meaning::RunState,
+        Event::DeviceTrayMoved { .. } => Meaning::Tray,
         Event::Shutdown { reason, .. } => Meaning::Ending(reason),
         Event::GuestPanicked { action, .. } => Meaning::Fact(Fact::Panicked { action: action.to_string() }),
         Event::BlockIoError { operation, nospace, reason, node, .. } => {

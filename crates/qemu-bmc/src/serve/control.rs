@@ -23,6 +23,7 @@ use tokio::{
 
 use super::{
     ipmi_lan::{Answer, Place},
+    media::{self, DriveLine},
     sensors::{self, SensorLine},
     serial_tcp,
 };
@@ -71,6 +72,17 @@ pub(crate) enum Request {
     ClearSensor {
         /// Its name.
         name: Option<String>,
+    },
+    /// What is in the CD drives?
+    Media,
+    /// Put something else into a CD drive, or nothing.
+    ChangeMedium {
+        /// Which drive; the first if none is named.
+        drive: Option<String>,
+        /// A path or an address.
+        medium: Option<String>,
+        /// Whether to take it from a guest that holds the tray shut.
+        force: bool,
     },
     /// Forget all that was set.
     FactoryReset,
@@ -132,6 +144,8 @@ pub(crate) enum Response {
     EventLog(Vec<LogEntry>),
     /// What the sensors read.
     Sensors(Vec<SensorLine>),
+    /// What is in the CD drives.
+    Media(Vec<DriveLine>),
     /// It was taken, in these words.
     Done(String),
     /// It was not, for this reason.
@@ -304,6 +318,10 @@ impl Control {
             }
             Request::ClearSensor { name } => {
                 said(self.controller.with(|bmc| sensors::clear(bmc, name.as_deref())))
+            }
+            Request::Media => Response::Media(self.controller.with(media::list)),
+            Request::ChangeMedium { drive, medium, force } => {
+                said(media::change(&self.controller, drive, medium, force).await)
             }
             Request::FactoryReset => {
                 self.controller.with(|bmc| bmc.factory_reset(Requester::Button));

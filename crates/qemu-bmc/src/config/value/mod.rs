@@ -15,6 +15,8 @@ mod scalar;
 mod storage;
 mod words;
 
+use std::fmt;
+
 pub(super) use controller::*;
 pub(super) use firmware::*;
 pub(super) use hardware::*;
@@ -35,6 +37,17 @@ pub(crate) enum Refused {
     /// It has, and still won't do. Never quotes the text.
     Because(String),
 }
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form => f.write_str("it has not the form that is taken"),
+            Self::Because(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// What a parser answers.
 pub(super) type Parsed<T> = Result<T, Refused>;

@@ -38,7 +38,7 @@ pub(super) fn drives(line: &mut Line, spec: &Spec<'_>) {
     let node = Uuid::from_bytes(spec.identity.uuid);
     let disks = &spec.parts.disks;
     let on = |bus| disks.iter().filter(move |disk| disk.bus == bus).count();
-    let cdroms = &spec.plan.storage.cdroms;
+    let cdroms = spec.media;
     if on(Bus::Scsi) > 0 {
         line.words(&["-device", "virtio-scsi-pci,id=scsi0"]);
     }
@@ -56,7 +56,7 @@ pub(super) fn drives(line: &mut Line, spec: &Spec<'_>) {
             format!("scsi-cd,id={id},bus=cdrom-bus0.0")
         };
         if let Some(medium) = medium {
-            line.blockdev(self::medium(&format!("{id}-image"), medium));
+            line.blockdev(medium_node(&format!("{id}-image"), medium));
             device.push_str(&format!(",drive={id}-image"));
         }
         line.words(&["-device", &(device + &index(spec, id))]);
@@ -133,7 +133,7 @@ fn image(image: &Image, name: Option<&str>, read_only: bool) -> Value {
 }
 
 /// What is in a CD drive. The bytes are the medium's, whatever they look like.
-fn medium(name: &str, medium: &Medium) -> Value {
+pub(crate) fn medium_node(name: &str, medium: &Medium) -> Value {
     let file = match medium {
         Medium::File(path) => json!({ "driver": "file", "filename": path.to_string_lossy() }),
         Medium::Url(url) => {

@@ -22,7 +22,7 @@ pub(super) fn locked_path(said: &str) -> Option<&Path> {
 }
 
 /// Why QEMU ended, in clearer words where an image is locked.
-pub(crate) fn explained(said: &str) -> Option<String> {
+pub(super) fn explained(said: &str) -> Option<String> {
     let path = is_lock(said).then(|| locked_path(said)).flatten()?;
     let error = super::Error::InUse { path: path.to_owned(), holder: holder(path) };
     Some(error.to_string())

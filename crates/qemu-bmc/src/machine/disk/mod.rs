@@ -20,15 +20,16 @@ mod inspect;
 mod known;
 mod make;
 mod qemu_img;
+mod words;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use ephemeral::{Written, throw_away};
 use error::Error;
-pub(crate) use in_use::explained;
 use known::Known;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
+pub(crate) use words::explained;
 
 use crate::config::{Access, Bus, DiskFormat, DiskPlan, Paths, StoragePlan, disk_variable};
 

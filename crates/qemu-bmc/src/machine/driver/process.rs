@@ -60,6 +60,7 @@ impl Machine {
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
         let parts = self.parts(node, written).await?;
+        let media = self.media();
         if let Some(remark) = parts::no_system_interface(&self.driver.plan, &parts) {
             warn!("{remark}");
         }
@@ -71,6 +72,7 @@ impl Machine {
             accelerator,
             parts: &parts,
             sockets: &self.sockets,
+            media: &media,
             nics: &prepared.set,
             order: &order,
             setup,

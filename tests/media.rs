@@ -1,0 +1,77 @@
+//! What becomes of CDs that can't be had, without a guest that would care.
+
+use std::{fs, net::TcpListener, thread};
+
+use serde_json::json;
+
+use crate::support::{Machine, SOON, Setup, http::WebServer, own_address, qemu::Qmp, wait_for};
+
+fn on(setup: Setup) -> Machine {
+    let machine = setup.start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    machine
+}
+
+#[test]
+fn what_cannot_be_put_into_a_drive_is_told_and_the_drive_is_as_it_was() {
+    let setup = Setup::new().with("VM_CDROM2", "none");
+    let folder = setup.folder.path().to_owned();
+    let good = folder.join("good.iso");
+    fs::write(&good, vec![0; 64 * 1024]).unwrap();
+    let good = good.display().to_string();
+    let web = WebServer::start(&folder);
+    let machine = on(setup);
+    machine.local(&["media", "insert", "--drive", "cdrom1", &good]).ok();
+
+    for (arguments, why) in [
+        (&["insert", "--drive", "cdrom1", "/nowhere.iso"][..], "No such file"),
+        (&["insert", "--drive", "cdrom1", "/tmp"], "is a folder"),
+        (&["insert", "--drive", "cdrom1", &web.url("absent.iso")], "404"),
+        (&["insert", "--drive", "cdrom1", "ftp://example.org/a.iso"], "those of http and https are read"),
+        (&["eject", "--drive", "cdrom2"], "there is no drive cdrom2; there is cdrom0, cdrom1"),
+    ] {
+        let said = machine.local(&[&["media"], arguments].concat()).failed();
+        assert!(said.contains(why), "{arguments:?}: no {why:?} in {said}");
+        assert_eq!(machine.local(&["media"]).ok(), format!("cdrom0  empty\ncdrom1  {good}\n"));
+    }
+}
+
+#[test]
+fn a_web_server_without_byte_ranges_is_named_as_the_reason() {
+    let server = TcpListener::bind((own_address(), 0)).unwrap();
+    let url = format!("http://{}/a.iso", server.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in server.incoming() {
+            use std::io::{Read as _, Write as _};
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 65536\r\n\r\n");
+        }
+    });
+    let machine = on(Setup::new());
+    let said = machine.local(&["media", "insert", &url]).failed();
+    assert!(said.contains("byte ranges"), "{said}");
+
+    machine.local(&["power", "off"]).ok();
+    machine.wait_power("off", SOON);
+    machine.local(&["media", "insert", &url]).ok();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_log("the machine did not start", SOON);
+    assert!(machine.log().contains("byte ranges"), "{}", machine.log());
+}
+
+#[test]
+fn a_tray_that_is_opened_is_shown() {
+    let machine = on(Setup::new());
+    let mut qmp = Qmp::connect(&machine);
+    let shown = |open: bool| {
+        wait_for("the tray is shown as it is", SOON, || {
+            (machine.local(&["media"]).ok().contains("opened the tray") == open).then_some(())
+        });
+    };
+    qmp.execute("blockdev-open-tray", json!({ "id": "cdrom0" }));
+    shown(true);
+    qmp.execute("blockdev-close-tray", json!({ "id": "cdrom0" }));
+    shown(false);
+}
