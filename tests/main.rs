@@ -30,6 +30,7 @@ mod guest_attach;
 mod guest_boot;
 mod guest_console;
 mod guest_disks;
+mod guest_firmware;
 mod guest_inband;
 mod guest_media;
 mod guest_net;
