@@ -45,7 +45,7 @@ LABEL org.opencontainers.image.title="qemu-bmc" \
 # program itself has no use for iproute2, but who builds labs has: `docker exec … ip link`, containerlab's `exec`.
 COPY docker/runtime-excludes /etc/dpkg/dpkg.cfg.d/qemu-bmc
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends qemu-system-x86 qemu-block-extra qemu-utils ca-certificates ovmf seabios ipxe-qemu swtpm iproute2 \
+    && apt-get install -y --no-install-recommends qemu-system-x86 qemu-block-extra qemu-utils ca-certificates ovmf seabios ipxe-qemu swtpm virtiofsd iproute2 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/* \
     && qemu-img --version \
     && swtpm --version \

@@ -39,6 +39,7 @@ mod guest_provisioning;
 mod guest_pxe;
 mod guest_sel;
 mod guest_sensors;
+mod guest_share;
 mod guest_vnc;
 mod init;
 mod ipmi_interface;

@@ -26,13 +26,7 @@ use self::{
 };
 use crate::{
     config::{self, Machines, Plan},
-    machine::{
-        argv,
-        emulator::Emulator,
-        kvm,
-        parts::{Parts, no_system_interface},
-        preview,
-    },
+    machine::{argv, emulator::Emulator, kvm, parts::Parts, preview},
     nics::host::Host,
     serve::{
         control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction, Status},
@@ -94,10 +88,7 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     let hardware = &plan.machine.hardware;
     let qemu = Emulator::ask(hardware)?;
     let parts = Parts::look(&plan.machine, &plan.paths).map_err(|error| anyhow::anyhow!(error))?;
-    for remark in &parts.remarks {
-        writeln!(out, "warning: {remark}")?;
-    }
-    for warning in qemu.warning().into_iter().chain(no_system_interface(&plan.machine, &parts)) {
+    for warning in qemu.warning().iter().chain(&parts.remarks) {
         writeln!(out, "warning: {warning}")?;
     }
     if let Some(seed) = &parts.seed {

@@ -8,6 +8,7 @@ mod hardware;
 mod hold;
 mod nics;
 mod provisioning;
+mod shares;
 mod storage;
 
 use std::{
@@ -113,6 +114,7 @@ impl Reader<'_> {
         let platform = hardware.as_ref().map_or(Platform::Q35, |hardware| hardware.machine.platform);
         let labels = self.labels(hardware.as_ref().is_some_and(|hardware| hardware.hide_hypervisor));
         let storage = self.storage();
+        let shares = self.shares();
         let boot = self.get(&settings::VM_BOOT);
         let firmware = self.firmware(platform);
         let ipmi = self.system_interface(platform);
@@ -127,6 +129,7 @@ impl Reader<'_> {
         Some(MachinePlan {
             hardware: hardware?,
             storage: storage?,
+            shares: shares?,
             boot: boot?,
             firmware: firmware?,
             ipmi: ipmi?,

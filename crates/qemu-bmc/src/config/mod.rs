@@ -29,6 +29,7 @@ mod said;
 pub(crate) mod sensors;
 mod settings;
 mod several;
+mod shares;
 mod storage;
 mod value;
 
@@ -43,6 +44,7 @@ pub(crate) use plan::*;
 pub(crate) use provisioning::*;
 pub(crate) use settings::reference;
 pub(crate) use several::{ControlSocket, MachineName, Machines, control_sockets, listed};
+pub(crate) use shares::*;
 pub(crate) use storage::*;
 pub(crate) use value::quoted;
 

@@ -9,7 +9,9 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 use bmc::{KgKey, Labels, Password, Privilege, Secret, SelFull, sensors::Definition};
 use uuid::Uuid;
 
-use super::{BootOrder, FirmwarePlan, HardwarePlan, MachineName, NicsPlan, ProvisioningPlan, StoragePlan};
+use super::{
+    BootOrder, FirmwarePlan, HardwarePlan, MachineName, NicsPlan, ProvisioningPlan, SharesPlan, StoragePlan,
+};
 
 /// Everything that was decided before anything was started.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct MachinePlan {
     pub(crate) hardware: HardwarePlan,
     /// Disks and CDs.
     pub(crate) storage: StoragePlan,
+    /// Shared folders.
+    pub(crate) shares: SharesPlan,
     /// The order in which the firmware tries devices while nobody overrides it.
     pub(crate) boot: BootOrder,
     /// What starts the guest.

@@ -176,6 +176,7 @@ mod power;
 mod program;
 mod provisioning;
 mod qemu;
+mod shares;
 mod storage;
 pub(in crate::config) mod user;
 
@@ -188,6 +189,7 @@ pub(in crate::config) use power::*;
 pub(in crate::config) use program::*;
 pub(in crate::config) use provisioning::*;
 pub(in crate::config) use qemu::*;
+pub(in crate::config) use shares::*;
 pub(in crate::config) use storage::*;
 
 const FLAG: &str = "true or false";
@@ -226,6 +228,7 @@ pub(super) static GROUPS: &[Group] = &[
     group!("Firmware and boot order", firmware),
     group!("Disks and CDs", storage),
     group!("First boot: cloud-init and Ignition", provisioning),
+    group!("Shared folders", shares),
     group!("Networks", nics),
     group!("QEMU itself", qemu),
     group!("Power", power),

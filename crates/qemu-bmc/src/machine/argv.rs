@@ -10,6 +10,7 @@ mod firmware;
 mod identity;
 mod line;
 mod provisioning;
+mod shares;
 
 use std::{
     ffi::OsString,
@@ -39,6 +40,8 @@ pub(crate) enum Accelerator {
 /// Where QEMU listens, all in one folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sockets {
+    /// The folder.
+    pub(crate) folder: PathBuf,
     /// The controller's own QMP connection.
     pub(crate) qmp: PathBuf,
     /// The serial port.
@@ -64,6 +67,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     pub(crate) fn new(run_dir: &Path, user_qmp: &Path) -> Self {
         Self {
+            folder: run_dir.to_owned(),
             qmp: run_dir.join("bmc-qmp.sock"),
             serial: run_dir.join("bmc-serial.sock"),
             serial_log: run_dir.join("bmc-serial.log"),
@@ -157,6 +161,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     }
     drives::drives(&mut line, spec);
     provisioning::provisioning(&mut line, spec);
+    shares::shares(&mut line, spec);
     line.words(&["-nic", "none"]);
     nics(&mut line, spec);
     if let Some(interface) = spec.parts.ipmi {

@@ -48,20 +48,26 @@ const WHEN_TOLD: Duration = Duration::from_secs(2);
 pub(crate) enum Role {
     /// Its TPM.
     Tpm,
+    /// What serves a shared folder, by its tag.
+    Share(String),
 }
+
+/// What the name of a shared folder's begins with.
+const SHARE: &str = "share-";
 
 impl Role {
     /// By what it is known in files and to people; a part of a file's name.
     fn name(&self) -> String {
         match self {
             Self::Tpm => "tpm".into(),
+            Self::Share(tag) => format!("{SHARE}{tag}"),
         }
     }
 
     fn named(name: &str) -> Option<Self> {
         match name {
             "tpm" => Some(Self::Tpm),
-            _ => None,
+            _ => name.strip_prefix(SHARE).map(|tag| Self::Share(tag.to_owned())),
         }
     }
 
@@ -69,6 +75,7 @@ impl Role {
     fn loss(&self) -> &'static str {
         match self {
             Self::Tpm => "the guest's TPM fails every command",
+            Self::Share(_) => "the guest waits in vain whenever it opens something there",
         }
     }
 }
@@ -77,6 +84,7 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tpm => f.write_str("the TPM (swtpm)"),
+            Self::Share(tag) => write!(f, "the shared folder {tag} (virtiofsd)"),
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) mod parts;
 pub(crate) mod platform;
 mod seed;
 mod setup;
+mod share;
 mod tpm;
 
 pub(crate) use agent::Agent;

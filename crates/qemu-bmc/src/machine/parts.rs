@@ -12,6 +12,7 @@ use super::{
     emulator::Emulator,
     firmware::FirmwareFiles,
     seed::{self, SeedDisk},
+    share::Shares,
     tpm::Tpm,
 };
 use crate::config::{MachinePlan, Paths, Platform, SystemInterface};
@@ -24,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) disks: Vec<Disk>,
     pub(crate) firmware: FirmwareFiles,
     pub(crate) tpm: Option<Tpm>,
+    pub(crate) shares: Shares,
     /// The guest's interface to its BMC.
     pub(crate) ipmi: Option<SystemInterface>,
     pub(crate) seed: Option<SeedDisk>,
@@ -57,18 +59,25 @@ impl Parts {
 
     fn with(
         plan: &MachinePlan,
-        Disks { disks, remarks }: Disks,
+        Disks { disks, mut remarks }: Disks,
         firmware: FirmwareFiles,
         seed: Option<SeedDisk>,
         paths: &Paths,
     ) -> Result<Self, Error> {
         let tpm = plan.firmware.tpm.then(|| Tpm::find(&paths.state_dir)).transpose()?;
-        Ok(Self { disks, firmware, tpm, seed, ipmi: system_interface(plan), remarks })
+        let shares = Shares::find(&plan.shares)?;
+        let ipmi = system_interface(plan);
+        let inband = plan.ipmi.filter(|_| ipmi.is_none()).map(|wanted| {
+            format!("this QEMU has no {}: the guest itself does not reach its BMC (VM_IPMI)", wanted.driver())
+        });
+        remarks.extend(inband.into_iter().chain(shares.warning()));
+        Ok(Self { disks, firmware, tpm, shares, seed, ipmi, remarks })
     }
 
     /// What is to run beside QEMU.
     pub(crate) fn companions(&self, sockets: &Sockets) -> Vec<Companion> {
-        self.tpm.iter().map(|tpm| tpm.companion(&sockets.tpm)).collect()
+        let tpm = self.tpm.iter().map(|tpm| tpm.companion(&sockets.tpm));
+        tpm.chain(self.shares.companions(&sockets.folder)).collect()
     }
 }
 
@@ -80,10 +89,4 @@ fn system_interface(plan: &MachinePlan) -> Option<SystemInterface> {
         // One that can't be asked says more when it is started.
         || Emulator::ask(&plan.hardware).map_or(true, |qemu| qemu.has_device(interface.driver()));
     has_it.then_some(interface)
-}
-
-/// What people are told where that is none.
-pub(crate) fn no_system_interface(plan: &MachinePlan, parts: &Parts) -> Option<String> {
-    let wanted = plan.ipmi.filter(|_| parts.ipmi.is_none())?;
-    Some(format!("this QEMU has no {}: the guest itself does not reach its BMC (VM_IPMI)", wanted.driver()))
 }

@@ -12,6 +12,7 @@ mod nics;
 mod provisioning;
 mod qemu;
 mod scalar;
+mod shares;
 mod storage;
 mod words;
 
@@ -25,6 +26,7 @@ pub(super) use nics::*;
 pub(super) use provisioning::*;
 pub(super) use qemu::*;
 pub(super) use scalar::*;
+pub(super) use shares::*;
 pub(super) use storage::*;
 pub(crate) use words::quoted;
 pub(super) use words::words;

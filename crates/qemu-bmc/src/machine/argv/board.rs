@@ -28,15 +28,24 @@ pub(super) fn board(line: &mut Line, spec: &Spec<'_>) {
         hide_in_tables(&mut option, hardware.machine.platform, &spec.identity.labels.manufacturer);
     }
     hardware.machine.options.iter().for_each(|text| option(text));
+    // Another process can have this kind of memory too.
+    let is_shared = spec.plan.shares.need_shared_memory();
+    let kind = if is_shared { "memory-backend-memfd,share=on" } else { "memory-backend-ram" };
+    if is_shared && hardware.numa.is_empty() {
+        option(&format!("memory-backend={}", memory_id(0)));
+    }
     line.words(&["-machine", &machine]);
     line.words(&["-accel", if spec.accelerator == Accelerator::Kvm { "kvm" } else { "tcg" }]);
     line.words(&["-cpu", &cpu(spec)]);
     line.words(&["-smp", &hardware.cpus.smp, "-m", &format!("{}M", hardware.memory_mib)]);
     for (number, node) in hardware.numa.iter().enumerate() {
         let id = memory_id(number);
-        line.words(&["-object", &format!("memory-backend-ram,id={id},size={}M", node.memory_mib)]);
+        line.words(&["-object", &format!("{kind},id={id},size={}M", node.memory_mib)]);
         let cpus: String = node.cpus.iter().map(|(first, last)| format!(",cpus={first}-{last}")).collect();
         line.words(&["-numa", &format!("node,nodeid={number},memdev={id}{cpus}")]);
+    }
+    if is_shared && hardware.numa.is_empty() {
+        line.words(&["-object", &format!("{kind},id={},size={}M", memory_id(0), hardware.memory_mib)]);
     }
 }
 

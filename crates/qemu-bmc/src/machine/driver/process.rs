@@ -14,7 +14,7 @@ use super::{
         firmware,
         guest::{Guest, Launch, Record, StartError, Started},
         kvm,
-        parts::{self, Parts},
+        parts::Parts,
     },
     Machine,
     nics::Prepared,
@@ -61,9 +61,6 @@ impl Machine {
         let prepared = self.nics.prepare(node).await;
         let parts = self.parts(node, written).await?;
         let media = self.media();
-        if let Some(remark) = parts::no_system_interface(&self.driver.plan, &parts) {
-            warn!("{remark}");
-        }
         self.companions.start(parts.companions(&self.sockets)).await?;
         self.show_companions();
         let arguments = argv::arguments(&argv::Spec {
