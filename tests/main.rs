@@ -29,6 +29,7 @@ mod fru;
 mod guest_attach;
 mod guest_boot;
 mod guest_console;
+mod guest_debian;
 mod guest_disks;
 mod guest_firmware;
 mod guest_inband;
