@@ -100,6 +100,14 @@ struct Held {
     is_there: bool,
 }
 
+/// There is no room for one more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it has room for {room} NICs of {model}")]
+struct Full {
+    room: usize,
+    model: String,
+}
+
 impl Nics {
     pub(super) fn new(plan: &MachinePlan, run_dir: &Path) -> Self {
         let host = match Host::open(run_dir) {
@@ -167,31 +175,69 @@ impl Nics {
     }
 
     async fn add(&mut self, mut nic: selection::Nic, links: &[Link], prepared: &mut Prepared) {
-        let port = place(&self.plan, &nic.name, &self.held);
-        let room = nic::room(self.platform, &self.plan.model);
-        if port >= PORTS_MAX || self.held.len() >= room {
-            warn!("the guest does without {}: it has room for {room} NICs of {}", nic.name, self.plan.model);
-            return;
-        }
-        let Some((attachment, tap)) = self.attach(&mut nic).await else { return };
-        let backend = match tap {
-            None => self.user(),
-            Some(Tap { queues, vhost, mtu }) => {
-                let mut number = |fd| {
-                    let number = FIRST_DESCRIPTOR
-                        .saturating_add_unsigned(u32::try_from(prepared.inherited.len()).unwrap_or(u32::MAX));
-                    prepared.inherited.push((number, fd));
-                    number.to_string()
-                };
-                let queues = queues.into_iter().map(&mut number).collect();
-                Backend::Tap { queues, vhost: vhost.into_iter().map(number).collect(), mtu }
+        let port = match self.place(&nic.name) {
+            Ok(port) => port,
+            Err(full) => {
+                warn!("the guest does without {}: {full}", nic.name);
+                return;
             }
         };
-        let mtu = links.iter().find(|link| link.name == nic.name).map(|link| link.mtu);
-        prepared.set.nics.push(self.nic(&nic, port, backend));
+        let Some((attachment, tap)) = self.attach(&mut nic).await else { return };
+        let inherited = &mut prepared.inherited;
+        let tap = tap.map(|tap| {
+            tap_backend(tap, |fd| {
+                let number = FIRST_DESCRIPTOR
+                    .saturating_add_unsigned(u32::try_from(inherited.len()).unwrap_or(u32::MAX));
+                inherited.push((number, fd));
+                number.to_string()
+            })
+        });
+        let mtu = mtu_of(links, &nic.name);
+        prepared.set.nics.push(self.hold(nic, port, tap, attachment, mtu));
+    }
+
+    /// The place of a NIC: where interfaces are named, each has its own, so that it stays whichever of them are
+    /// there; else the first one that is free.
+    fn place(&self, name: &str) -> Result<usize, Full> {
+        let named = match &self.plan.networks {
+            Networks::Named(names) => names.iter().position(|other| other == name),
+            Networks::Auto | Networks::None => None,
+        };
+        let is_free = |port: &usize| self.held.iter().all(|other| other.placed.port != *port);
+        let port = match named {
+            Some(position) => position + usize::from(self.plan.management),
+            None => (0..PORTS_MAX).find(is_free).unwrap_or(PORTS_MAX),
+        };
+        let room = nic::room(self.platform, &self.plan.model);
+        let places = if self.platform.has_root_ports() { PORTS_MAX } else { room };
+        if port < places && self.held.len() < room {
+            Ok(port)
+        } else {
+            Err(Full { room, model: self.plan.model.clone() })
+        }
+    }
+
+    /// Adds a NIC to the machine's: behind its interface's TAP device if it has one, else behind QEMU's own router.
+    fn hold(
+        &mut self,
+        nic: selection::Nic,
+        port: usize,
+        tap: Option<Backend>,
+        attachment: Option<Attachment>,
+        mtu: Option<u32>,
+    ) -> Nic {
+        let device = Nic {
+            name: nic.name.clone(),
+            mac: nic.mac,
+            model: self.plan.model.clone(),
+            platform: self.platform,
+            port,
+            backend: tap.unwrap_or_else(|| self.user()),
+        };
         // QEMU's NICs begin with a link.
         let placed = Placed { nic, port };
         self.held.push(Held { placed, attachment, up: true, mtu, told: Some(true), is_there: true });
+        device
     }
 
     /// Attaches the interface of a NIC, if it is to have one. A NIC whose interface can't be had for want of a
@@ -227,11 +273,6 @@ impl Nics {
                 None
             }
         }
-    }
-
-    fn nic(&self, nic: &selection::Nic, port: usize, backend: Backend) -> Nic {
-        let (name, model) = (nic.name.clone(), self.plan.model.clone());
-        Nic { name, mac: nic.mac, model, platform: self.platform, port, backend }
     }
 
     /// QEMU's own router. The first NIC that has it, has the forwards.
@@ -278,17 +319,14 @@ impl Nics {
     }
 }
 
-/// The place of a NIC: where interfaces are named, each has its own, so that it stays whichever of them are
-/// there; else the first one that is free.
-fn place(plan: &NicsPlan, name: &str, held: &[Held]) -> usize {
-    let named = match &plan.networks {
-        Networks::Named(names) => names.iter().position(|other| other == name),
-        Networks::Auto | Networks::None => None,
-    };
-    match named {
-        Some(position) => position + usize::from(plan.management),
-        None => (0..).find(|port| held.iter().all(|other| other.placed.port != *port)).unwrap_or(PORTS_MAX),
-    }
+/// A TAP device as QEMU is told of it. `called` hands a descriptor over, and says by which name QEMU has it.
+fn tap_backend(Tap { queues, vhost, mtu }: Tap, mut called: impl FnMut(OwnedFd) -> String) -> Backend {
+    let queues = queues.into_iter().map(&mut called).collect();
+    Backend::Tap { queues, vhost: vhost.into_iter().map(called).collect(), mtu }
+}
+
+fn mtu_of(links: &[Link], name: &str) -> Option<u32> {
+    links.iter().find(|link| link.name == name).map(|link| link.mtu)
 }
 
 /// How many root ports a machine has that starts with so many NICs.
@@ -306,18 +344,15 @@ pub(crate) fn preview(plan: &MachinePlan, node: Uuid, links: &[Link]) -> NicSet 
     let mut set = NicSet::default();
     let mut descriptors = FIRST_DESCRIPTOR..;
     for nic in selection::select(&nics.plan, node, links) {
-        let port = place(&nics.plan, &nic.name, &nics.held);
-        let mtu = links.iter().find(|link| link.name == nic.name).map(|link| link.mtu);
-        let backend = if nic.mode.is_attached() {
+        // What there is no room for, the machine does without.
+        let Ok(port) = nics.place(&nic.name) else { continue };
+        let mtu = mtu_of(links, &nic.name);
+        let tap = nic.mode.is_attached().then(|| {
             let count = nic::queues(&nics.plan.model, nics.cpus) as usize;
             let queues = descriptors.by_ref().take(count).map(|number| number.to_string()).collect();
             Backend::Tap { queues, vhost: Vec::new(), mtu: mtu.unwrap_or_default() }
-        } else {
-            nics.user()
-        };
-        set.nics.push(nics.nic(&nic, port, backend));
-        let placed = Placed { nic, port };
-        nics.held.push(Held { placed, attachment: None, up: true, mtu, told: None, is_there: true });
+        });
+        set.nics.push(nics.hold(nic, port, tap, None, mtu));
     }
     set.ports = ports(&nics.plan, nics.held.len());
     set.boot_order = nics.boot_order();

@@ -11,16 +11,16 @@ use super::{
     super::super::{
         connection::ANSWER_LIMIT,
         guest::Guest,
-        nic::{self, Backend, Nic, Placed},
+        nic::{self, Nic},
     },
     Held, Nics, blocking,
     follow::devices,
-    place,
     round::{Round, is_silence},
+    tap_backend,
 };
 use crate::{
     chain,
-    nics::{Link, Tap, selection},
+    nics::{Link, selection},
 };
 
 /// What came of plugging a NIC in.
@@ -95,13 +95,9 @@ impl Nics {
         Some(found)
     }
 
-    /// Whether a NIC can be plugged in there.
-    fn has_place(&self, port: usize, devices: &[String]) -> bool {
-        if self.platform.has_root_ports() {
-            devices.contains(&nic::port_id(port))
-        } else {
-            port < nic::room(self.platform, &self.plan.model)
-        }
+    /// Whether the machine that runs has what a NIC sits on in this place.
+    fn has_port(&self, port: usize, devices: &[String]) -> bool {
+        !self.platform.has_root_ports() || devices.contains(&nic::port_id(port))
     }
 
     /// Plugs in the NIC of an interface that appeared.
@@ -114,9 +110,15 @@ impl Nics {
     ) -> Outcome {
         let name = nic.name.clone();
         let doing = format!("plug in the NIC of {name}");
-        let port = place(&self.plan, &name, &self.held);
+        let port = match self.place(&name) {
+            Ok(port) => port,
+            Err(full) => {
+                warn!("{name} appeared, but the guest does without it: {full}");
+                return Outcome::Impossible;
+            }
+        };
         match devices(round).await {
-            Ok(devices) if self.has_place(port, &devices) => self.silent = false,
+            Ok(devices) if self.has_port(port, &devices) => self.silent = false,
             Ok(_) => {
                 warn!(
                     "{name} appeared, but the machine has no port left for a NIC; it has it from the next start on"
@@ -130,24 +132,15 @@ impl Nics {
         }
         let Some((attachment, tap)) = self.attach(&mut nic).await else { return Outcome::Impossible };
         let mut descriptors = Vec::new();
-        let backend = match tap {
-            None => self.user(),
-            Some(Tap { queues, vhost, mtu }) => {
-                let mut called = |fd| {
-                    let called = format!("nic-port{port}-{}", descriptors.len());
-                    descriptors.push((called.clone(), fd));
-                    called
-                };
-                let queues = queues.into_iter().map(&mut called).collect();
-                Backend::Tap { queues, vhost: vhost.into_iter().map(called).collect(), mtu }
-            }
-        };
-        let device = self.nic(&nic, port, backend);
+        let tap = tap.map(|tap| {
+            tap_backend(tap, |fd| {
+                let called = format!("nic-port{port}-{}", descriptors.len());
+                descriptors.push((called.clone(), fd));
+                called
+            })
+        });
         // First it is written down, so that nobody takes over a machine with a NIC that nobody knows of.
-        let placed = Placed { nic, port };
-        let mtu = Some(link.mtu);
-        let held = Held { placed, attachment, up: true, mtu, told: Some(true), is_there: true };
-        self.held.push(held);
+        let device = self.hold(nic, port, tap, attachment, Some(link.mtu));
         guest.write_record(&self.run_dir, &self.placed());
         match add(round, &device, descriptors).await {
             Ok(()) => {
