@@ -5,7 +5,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use crate::support::{BOOT, READY, SOON, Setup, qemu::PlainQemu, wait_for};
+use crate::support::{BOOT, READY, SOON, Setup, guest_media, qemu::PlainQemu, wait_for};
 
 /// What the guest prints, and a way to type.
 struct Serial {
@@ -76,4 +76,43 @@ fn a_guest_of_somebody_elses_qemu_has_the_bmc_that_the_lan_has() {
     machine.ipmitool(&["power", "on"]).ok();
     serial.wait(READY);
     machine.wait_power("on", SOON);
+}
+
+#[test]
+fn a_machine_of_somebody_elses_has_power_a_console_and_boot_devices_without_being_asked_first() {
+    let setup = Setup::new().with_disk();
+    let path = |name: &str| setup.folder.path().join(name).display().to_string();
+    let (qmp, serial) = (path("qmp.sock"), path("serial.sock"));
+    let cd = guest_media().join("cd.iso").canonicalize().unwrap();
+    // As somebody types it: devices without names, some of them by QEMU's short options.
+    let start = format!(
+        "qemu-system-x86_64 -machine q35 -accel tcg -cpu max -m 512 -display none -nic none -no-user-config \
+         -drive file={},format=qcow2,if=virtio -cdrom {} \
+         -qmp unix:{qmp},server=on,wait=off -serial unix:{serial},server=on,wait=off",
+        path("disk.qcow2"),
+        cd.display(),
+    );
+    let port = format!("unix:{serial}");
+    let mut machine = setup.start_with(&["attach", "--qmp", &qmp, "--serial", &port, "--start", &start]);
+    machine.ipmitool(&["power", "on"]).ok();
+    machine.wait_ready(1);
+    assert_eq!(machine.boots(), ["medium=disk firmware=bios"]);
+    let shell = machine.shell();
+    machine.ipmitool(&["chassis", "bootdev", "cdrom"]).ok();
+    shell.line("reboot");
+    machine.wait_ready(2);
+    machine.ipmitool(&["power", "reset"]).ok();
+    machine.wait_ready(3);
+    let booted = ["disk", "cdrom", "disk"].map(|medium| format!("medium={medium} firmware=bios"));
+    assert_eq!(machine.boots(), booted);
+
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    machine.launch();
+    machine.wait_log("is under control again", SOON);
+    machine.ipmitool(&["power", "diag"]).ok();
+    machine.wait_printed("NMI received for unknown reason", 1);
+    machine.ipmitool(&["power", "soft"]).ok();
+    machine.wait_log("the machine is off: the guest shut down", BOOT);
+    machine.wait_power("off", SOON);
 }
