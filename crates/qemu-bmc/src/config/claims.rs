@@ -13,23 +13,26 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    nics::{Networks, NicsPlan},
+    nics::{Networks, NicsPlan, lab_number},
     plan::{ConsoleLog, Plan},
     said::Origin,
     settings::{self, Row},
     several::{MachineName, listed},
+    storage::{Medium, StoragePlan},
 };
 
-/// Something that one machine has.
+/// Something that a machine has.
 struct Claim {
     what: Thing,
+    /// Whether it is only looked at, as others may do at the same time.
+    read_only: bool,
     /// What it is for.
     purpose: &'static str,
     /// The setting that says so.
     row: &'static Row,
 }
 
-/// What can be had once.
+/// What can be had once, or looked at by many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Thing {
     Port {
@@ -63,7 +66,7 @@ pub(super) fn shared(plans: &[&Plan]) -> Vec<Shared> {
             let Some(name) = plan.name.clone() else { continue };
             let by_environment = plan.said_by(claim.row).is_some_and(Origin::is_environment);
             let mut known = false;
-            for other in all.iter_mut().filter(|other| other.claim.what.collides(&claim.what)) {
+            for other in all.iter_mut().filter(|other| other.claim.collides(&claim)) {
                 // What a machine itself wants twice is found where its settings are read.
                 other.machines.insert(name.clone());
                 known |= other.claim.what == claim.what;
@@ -79,7 +82,7 @@ pub(super) fn shared(plans: &[&Plan]) -> Vec<Shared> {
 
 fn claims(plan: &Plan) -> Vec<Claim> {
     let mut claims = Vec::new();
-    let mut claim = |row, purpose, what| claims.push(Claim { what, purpose, row });
+    let mut claim = |row, purpose, what| claims.push(Claim { what, read_only: false, purpose, row });
     let port = |tcp, addresses: &[IpAddr], port, interface: Option<&String>| Thing::Port {
         tcp,
         addresses: addresses.to_vec(),
@@ -119,11 +122,6 @@ fn claims(plan: &Plan) -> Vec<Claim> {
     ] {
         claim(row, purpose, Thing::Path(path.clone()));
     }
-    // Disks that are only read can be shared.
-    for disk in plan.machine.storage.disks.iter().filter(|disk| !disk.ephemeral) {
-        let row = if disk.number == 1 { &settings::VM_DISK.row } else { &settings::VM_DISK_N.row };
-        claim(row, "a disk", Thing::Path(disk.path.clone()));
-    }
     if let Some(uuid) = plan.machine.identity.uuid {
         claim(&settings::VM_UUID.row, "the system GUID", Thing::Uuid(uuid));
     }
@@ -133,7 +131,50 @@ fn claims(plan: &Plan) -> Vec<Claim> {
     if console.log == ConsoleLog::FileAndStdout {
         claim(&settings::CONSOLE_LOG.row, "the serial console's output", Thing::StandardOutput);
     }
+    claims.extend(images(plan));
+    // Several can be answered by one interface, but not if it is a guest's.
+    claims.extend(lan.interface.as_ref().map(|name| Claim {
+        what: Thing::Interface(name.clone()),
+        read_only: true,
+        purpose: "IPMI",
+        row: &settings::IPMI_INTERFACE.row,
+    }));
     claims
+}
+
+/// Images that are written, and those that are only read.
+fn images(plan: &Plan) -> impl Iterator<Item = Claim> {
+    let StoragePlan { disks, cdroms } = &plan.machine.storage;
+    let disks = disks.iter().flat_map(|disk| {
+        let (row, base_row) = match disk.number {
+            1 => (&settings::VM_DISK.row, &settings::VM_DISK_BASE.row),
+            _ => (&settings::VM_DISK_N.row, &settings::VM_DISK_N_BASE.row),
+        };
+        let image = |path: &PathBuf, read_only, row| Claim {
+            what: Thing::Path(path.clone()),
+            read_only,
+            purpose: "a disk",
+            row,
+        };
+        let base = disk.base.iter().map(move |base| image(base, true, base_row));
+        std::iter::once(image(&disk.path, disk.ephemeral, row)).chain(base)
+    });
+    let cds = cdroms.iter().flatten().filter_map(|medium| match medium {
+        Medium::File(path) => Some(Claim {
+            what: Thing::Path(path.clone()),
+            read_only: true,
+            purpose: "a CD",
+            row: &settings::VM_CDROM.row,
+        }),
+        Medium::Url(_) => None,
+    });
+    disks.chain(cds)
+}
+
+impl Claim {
+    fn collides(&self, other: &Self) -> bool {
+        !(self.read_only && other.read_only) && self.what.collides(&other.what)
+    }
 }
 
 impl Thing {
@@ -152,6 +193,9 @@ impl Thing {
                 let apart = matches!((interface, other_interface), (Some(one), Some(other)) if one != other);
                 let meet = addresses.iter().any(|one| others.iter().any(|other| overlap(*one, *other)));
                 tcp == other_tcp && port == other_port && *port != 0 && meet && !apart
+            }
+            (Self::LabInterfaces, Self::Interface(name)) | (Self::Interface(name), Self::LabInterfaces) => {
+                lab_number(name).is_some()
             }
             _ => self == other,
         }
@@ -179,7 +223,7 @@ impl fmt::Display for Thing {
 /// As in the list of what is wrong.
 impl fmt::Display for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { machines, claim: Claim { what, purpose, row }, by_environment } = self;
+        let Self { machines, claim: Claim { what, purpose, row, .. }, by_environment } = self;
         let names: Vec<_> = machines.iter().collect();
         write!(f, "{}: {what} can be only one machine's, for {purpose}: ", listed(&names))?;
         if *by_environment {

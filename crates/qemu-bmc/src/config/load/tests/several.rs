@@ -143,9 +143,9 @@ fn what_two_would_have_is_named_with_both() {
             both("tcp port 5900", "VNC", "vnc.port or vnc.address"),
             both("tcp port 2222", "a forward into the guest", "hostfwd"),
             both("the interface eth3", "the guest", "networks"),
-            both("\"/a.qcow2\"", "a disk", "disk"),
             both("6f0b0a3e-3d3c-4b61-9a3e-5a3d0f6f9f01", "the system GUID", "uuid"),
             both("standard output", "the serial console's output", "console.log"),
+            both("\"/a.qcow2\"", "a disk", "disk"),
         ]
     );
 }
@@ -213,5 +213,28 @@ fn names_are_safe_and_there_once() {
             "{config}: {:?}",
             problems(config, &[])
         );
+    }
+}
+
+#[test]
+fn what_is_only_read_can_be_shared_and_not_written_by_another() {
+    let config = |last: &str| -> &'static str {
+        let machine = |name: &str, port: u16, rest: &str| {
+            format!("[[machine]]\nname = '{name}'\nipmi.port = {port}\nipmi.interface = 'lan1'\n{rest}\n")
+        };
+        let text = format!(
+            "vnc.port = 'none'\n[defaults]\ncdrom = '/a.qcow2'\n{}{}",
+            machine("node1", 1, "disk = 'none'"),
+            machine("node2", 2, last),
+        );
+        text.leak()
+    };
+    assert_eq!(several(config("disk = 'none'")).len(), 2);
+    assert_eq!(several(config("disk = '/a.qcow2'\ndisk_ephemeral = true")).len(), 2);
+    for (last, what) in [("disk = '/a.qcow2'", "\"/a.qcow2\""), ("networks = ['lan1']", "the interface lan1")]
+    {
+        let problems = problems(config(last), &[]);
+        let expected = format!("node1 and node2: {what} can be only one machine's");
+        assert!(problems.iter().any(|problem| problem.starts_with(&expected)), "{last}: {problems:?}");
     }
 }
