@@ -5,13 +5,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/containerlab.md",
+    "docs/custom-qemu.md",
     "docs/ipmi-commands.md",
     "docs/sensors.md",
     "docs/several-machines.md",

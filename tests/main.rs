@@ -26,6 +26,7 @@ mod firewall;
 mod firmware;
 mod freeipmi;
 mod fru;
+mod guest_aarch64;
 mod guest_attach;
 mod guest_boot;
 mod guest_console;
