@@ -32,7 +32,7 @@ fn an_arm_machine_boots_has_a_console_and_is_switched_off() {
     let said = machine.guest_says("uname -m; cat /sys/class/dmi/id/product_serial").ok();
     assert!(said.contains("aarch64") && said.contains("ARM-1"), "{said}");
     let refused = machine.ipmitool(&["power", "diag"]).failed();
-    assert!(refused.contains("Diag Interrupt") || refused.contains("Failed"), "{refused}");
+    assert!(refused.contains("Command not supported"), "{refused}");
     machine.ipmitool(&["power", "soft"]).ok();
     machine.wait_power("off", BOOT);
 }
