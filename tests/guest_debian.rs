@@ -5,6 +5,7 @@ use std::fs;
 use crate::support::{
     BOOT, Setup,
     debian::{self, SshKey},
+    wait_for,
 };
 
 #[test]
@@ -27,6 +28,13 @@ fn debian_lets_the_key_in_reads_the_sensors_and_shuts_down_in_bios_mode() {
         let line = sensors.lines().find(|line| line.starts_with(name));
         assert!(line.is_some_and(|line| line.contains("| ok ")), "{name}: {sensors}");
     }
+
+    // Its agent is asked every few seconds, so it may have known less at first.
+    wait_for("the guest's agent is heard", BOOT, || {
+        let status = machine.local(&["status"]).ok();
+        let guest = status.lines().find(|line| line.starts_with("Guest:"))?;
+        ["Debian GNU/Linux", "node7", "10.0.2.15"].iter().all(|said| guest.contains(said)).then_some(())
+    });
 
     machine.ipmitool(&["chassis", "power", "soft"]).ok();
     machine.wait_power("off", BOOT);
