@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::support::{READY, SOON, Setup, run};
+use crate::support::{READY, SOON, Setup, guest_media, run};
 
 /// Has the guest say what each disk begins with, and its serial number, which each kind has elsewhere.
 const LIST: &str = "for d in /sys/block/*d[a-z] /sys/block/nvme*; do \
@@ -50,4 +50,63 @@ fn a_guest_has_disks_on_every_bus_and_of_every_format_with_serial_numbers_of_the
         let line = format!("this is {bus} in {format}. NUMBER-{number}");
         assert!(said.contains(&line), "no {line:?} in:\n{said}");
     }
+}
+
+fn checksum(path: &Path) -> String {
+    run(Command::new("sha256sum").arg(path), SOON * 6).ok()
+}
+
+#[test]
+fn an_overlay_leaves_its_base_alone_and_an_ephemeral_disk_forgets() {
+    let base = guest_media().join("disk.qcow2").canonicalize().unwrap();
+    let before = checksum(&base);
+    let setup = Setup::new();
+    let second = image(setup.folder.path(), "second.raw", "as it was");
+    let machine = setup
+        .with("VM_DISK_BASE", base.display())
+        .with("VM_DISK2", &second)
+        .with("VM_DISK2_EPHEMERAL", "true")
+        .with("POWER_ON_AT_START", "true")
+        .start();
+    machine.wait_printed(READY, 1);
+    machine.guest_does("echo written | dd of=/dev/vdb conv=notrunc,fsync bs=512 2>/dev/null; sync");
+
+    // A reset keeps it.
+    machine.local(&["power", "reset"]).ok();
+    machine.wait_printed(READY, 2);
+    assert!(machine.guest_says("head -c 16 /dev/vdb").out.contains("written"));
+
+    machine.local(&["power", "cycle"]).ok();
+    machine.wait_printed(READY, 3);
+    assert!(machine.guest_says("head -c 16 /dev/vdb").out.contains("as it was"));
+    // The guest's disk counts its boots, so the overlay has been written to.
+    machine.wait_printed("boot=3", 1);
+    machine.local(&["power", "off"]).ok();
+    machine.wait_power("off", SOON);
+    assert_eq!(checksum(&base), before);
+    assert!(fs::read(&second).unwrap().starts_with(b"as it was"));
+    assert!(!machine.folder().join("run/disk1.ephemeral.qcow2").exists());
+}
+
+/// Boots from a disk on each bus.
+fn boots_from_every_bus(firmware: &str) {
+    for bus in ["scsi", "nvme", "sata", "usb"] {
+        let machine = Setup::new()
+            .with_disk()
+            .with("VM_DISK_BUS", bus)
+            .with("VM_BOOT_MODE", firmware)
+            .with("POWER_ON_AT_START", "true")
+            .start();
+        machine.wait_printed(&format!("booted medium=disk firmware={firmware}"), 1);
+    }
+}
+
+#[test]
+fn bios_boots_from_every_bus() {
+    boots_from_every_bus("bios");
+}
+
+#[test]
+fn uefi_boots_from_every_bus() {
+    boots_from_every_bus("uefi");
 }

@@ -20,6 +20,7 @@ mod configuration;
 mod container;
 mod containers_net;
 mod dcmi;
+mod disks;
 mod documents;
 mod faults;
 mod firewall;

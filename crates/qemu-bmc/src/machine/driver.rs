@@ -8,6 +8,7 @@ mod interfaces;
 mod media;
 mod nics;
 mod process;
+mod room;
 
 use std::{
     sync::Arc,
@@ -17,7 +18,10 @@ use std::{
 use bmc::{Abilities, BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
 use nics::Nics;
 pub(crate) use nics::preview;
-use qmp::commands::{InjectNmi, SystemPowerdown, SystemReset};
+use qmp::{
+    commands::{InjectNmi, SystemPowerdown, SystemReset},
+    qapi::RunState,
+};
 use tokio::{
     sync::{mpsc, watch},
     time,
@@ -137,6 +141,7 @@ impl Driver {
             agent_at: None,
             settling: None,
             order_stale: false,
+            look_for_room: None,
             sampler: None,
             sample_at: Instant::now(),
         };
@@ -160,6 +165,7 @@ enum Next {
     CompanionLost(Loss),
     ResetSettled,
     Sample,
+    Room,
     Stop,
 }
 
@@ -179,6 +185,8 @@ struct Machine {
     settling: Option<Instant>,
     /// Whether the boot order has to follow the model's choice once no more resets are due.
     order_stale: bool,
+    /// When it is looked next whether a machine that is paused for want of room can go on.
+    look_for_room: Option<Instant>,
     sampler: Option<Sampler>,
     /// When the machine's load is looked at next.
     sample_at: Instant,
@@ -210,6 +218,7 @@ impl Machine {
                 Next::CompanionLost(loss) => self.lost_companion(&loss),
                 Next::ResetSettled => self.settle().await,
                 Next::Sample => self.sample().await,
+                Next::Room => self.look_for_room().await,
                 Next::Stop => return End::Stopped,
             }
         }
@@ -240,6 +249,8 @@ impl Machine {
                 if self.settling.is_some() => Next::ResetSettled,
             () = self.nics.changed(), if runs => Next::Interfaces,
             loss = self.companions.lost(), if runs => Next::CompanionLost(loss),
+            () = time::sleep_until(self.look_for_room.unwrap_or_else(Instant::now).into()),
+                if runs && self.look_for_room.is_some() => Next::Room,
             () = time::sleep_until(self.sample_at.into()), if runs => Next::Sample,
         }
     }
@@ -277,9 +288,10 @@ impl Machine {
         }
     }
 
-    async fn look_whether_it_runs(&self) {
+    async fn look_whether_it_runs(&mut self) {
         let Some(guest) = &self.guest else { return };
         if let Some(state) = guest.state().await {
+            self.observe_full(state == RunState::IoError);
             let paused = monitor::is_paused(&state);
             self.controller().with(|bmc| bmc.observe_paused(Instant::now(), paused));
         }
@@ -327,7 +339,7 @@ impl Machine {
     /// QEMU has ended, and everybody is to know.
     fn gone(&mut self, why: StopReason) {
         self.guest = None;
-        (self.soft, self.agent_at) = (None, None);
+        (self.soft, self.agent_at, self.look_for_room) = (None, None, None);
         Record::forget(&self.driver.paths.run_dir);
         disk::throw_away(&self.driver.paths.run_dir);
         self.driver.screen.send_replace(HostScreen::Off);
