@@ -110,29 +110,20 @@ async fn put(client: &Client, id: &str, node: Option<&str>, force: bool) -> Resu
     command(client, "blockdev-close-tray", json!({ "id": id })).await
 }
 
-/// A guest that holds the tray shut is told that somebody wants the medium, as by the button of a drive.
+/// A guest that holds the tray shut is told that somebody wants the medium, as by the button of a drive; QEMU then
+/// answers before anything has moved.
 async fn open_tray(client: &Client, id: &str, force: bool) -> Result<(), String> {
-    let refused = match command(client, "blockdev-open-tray", json!({ "id": id, "force": force })).await {
-        Ok(()) => return Ok(()),
-        Err(refused) => refused,
-    };
+    command(client, "blockdev-open-tray", json!({ "id": id, "force": force })).await?;
     let end = Instant::now() + LET_GO;
-    while Instant::now() < end {
-        let drive = drive(client, id).await?;
-        if drive.tray_open == Some(true) {
-            return Ok(());
-        }
-        if !drive.locked {
-            return command(client, "blockdev-open-tray", json!({ "id": id, "force": force })).await;
+    while drive(client, id).await?.tray_open == Some(false) {
+        if Instant::now() > end {
+            return Err("the guest uses it and holds the tray shut (it is mounted there, perhaps); \
+                        --force takes it all the same"
+                .into());
         }
         time::sleep(POLL).await;
     }
-    match drive(client, id).await?.locked {
-        true => Err("the guest uses it and holds the tray shut (it is mounted there, perhaps); \
-                     --force takes it all the same"
-            .into()),
-        false => Err(refused),
-    }
+    Ok(())
 }
 
 async fn drive(client: &Client, id: &str) -> Result<BlockDevice, String> {
