@@ -87,11 +87,12 @@ fn paths_exist() {
 }
 
 /// What a user reads or copies in which settings are named.
-const NAMES_SETTINGS: [&str; 9] = [
+const NAMES_SETTINGS: [&str; 10] = [
     "README.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "docs/containerlab.md",
+    "docs/disks.md",
     "docs/sensors.md",
     "docs/several-machines.md",
     "compose.yaml",
@@ -104,7 +105,16 @@ fn settings_exist() {
     let page = read("docs/settings.md");
     let settings: Vec<&str> =
         page.lines().filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
-    let exists = |name: &str| settings.contains(&name) || name.starts_with("VM_MAC_");
+    // A disk's number stands where its family has one to be.
+    let of_disk = |name: &str| {
+        let rest = name.strip_prefix("VM_DISK")?;
+        let setting = rest.strip_prefix(|c: char| ('2'..='9').contains(&c))?;
+        Some(format!("VM_DISK<N>{setting}"))
+    };
+    let exists = |name: &str| {
+        let family = of_disk(name);
+        settings.contains(&family.as_deref().unwrap_or(name)) || name.starts_with("VM_MAC_")
+    };
 
     let mut seen = 0;
     for document in NAMES_SETTINGS {
