@@ -220,16 +220,16 @@ fn names_are_safe_and_there_once() {
 fn what_is_only_read_can_be_shared_and_not_written_by_another() {
     let config = |last: &str| -> &'static str {
         let machine = |name: &str, port: u16, rest: &str| {
-            format!("[[machine]]\nname = '{name}'\nipmi.port = {port}\nipmi.interface = 'lan1'\n{rest}\n")
+            format!("[[machine]]\nname = '{name}'\nipmi.port = {port}\n{rest}\n")
         };
         let text = format!(
             "vnc.port = 'none'\n[defaults]\ncdrom = '/a.qcow2'\n{}{}",
-            machine("node1", 1, "disk = 'none'"),
+            machine("node1", 1, "disk = 'none'\nipmi.interface = 'lan1'"),
             machine("node2", 2, last),
         );
         text.leak()
     };
-    assert_eq!(several(config("disk = 'none'")).len(), 2);
+    assert_eq!(several(config("disk = 'none'\nipmi.interface = 'lan1'")).len(), 2);
     assert_eq!(several(config("disk = '/a.qcow2'\ndisk_ephemeral = true")).len(), 2);
     for (last, what) in [("disk = '/a.qcow2'", "\"/a.qcow2\""), ("networks = ['lan1']", "the interface lan1")]
     {
