@@ -2,6 +2,7 @@
 
 use std::{fs, net::TcpListener, thread};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
 use crate::support::{Machine, SOON, Setup, http::WebServer, own_address, qemu::Qmp, wait_for};
@@ -20,6 +21,9 @@ fn what_cannot_be_put_into_a_drive_is_told_and_the_drive_is_as_it_was() {
     let good = folder.join("good.iso");
     fs::write(&good, vec![0; 64 * 1024]).unwrap();
     let good = good.display().to_string();
+    let pipe = folder.join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let pipe = pipe.display().to_string();
     let web = WebServer::start(&folder);
     let machine = on(setup);
     machine.local(&["media", "insert", "--drive", "cdrom1", &good]).ok();
@@ -27,6 +31,7 @@ fn what_cannot_be_put_into_a_drive_is_told_and_the_drive_is_as_it_was() {
     for (arguments, why) in [
         (&["insert", "--drive", "cdrom1", "/nowhere.iso"][..], "No such file"),
         (&["insert", "--drive", "cdrom1", "/tmp"], "is a folder"),
+        (&["insert", "--drive", "cdrom1", &pipe], "neither a file nor a block device"),
         (&["insert", "--drive", "cdrom1", &web.url("absent.iso")], "404"),
         (&["insert", "--drive", "cdrom1", "ftp://example.org/a.iso"], "those of http and https are read"),
         (&["eject", "--drive", "cdrom2"], "there is no drive cdrom2; there is cdrom0, cdrom1"),

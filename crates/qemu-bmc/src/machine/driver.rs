@@ -333,17 +333,23 @@ impl Machine {
         let Some(guest) = self.guest.take() else { return };
         self.release().await;
         let why = monitor::stop_reason(guest.announced.as_ref(), ended, &self.messages.last_words());
-        self.gone(why);
+        self.gone(why).await;
     }
 
     /// QEMU has ended, and everybody is to know.
-    fn gone(&mut self, why: StopReason) {
+    async fn gone(&mut self, why: StopReason) {
         self.guest = None;
         (self.soft, self.agent_at, self.look_for_room) = (None, None, None);
         Record::forget(&self.driver.paths.run_dir);
-        disk::throw_away(&self.driver.paths.run_dir);
+        self.throw_away().await;
         self.driver.screen.send_replace(HostScreen::Off);
         self.report(Fact::Stopped { why });
+    }
+
+    /// What the guest has written on disks that forget. A big file takes a file system long to remove.
+    async fn throw_away(&self) {
+        let run_dir = self.driver.paths.run_dir.clone();
+        let _ = tokio::task::spawn_blocking(move || disk::throw_away(&run_dir)).await;
     }
 
     /// What there was for this QEMU alone.
@@ -441,7 +447,7 @@ impl Machine {
 
     async fn power_off(&mut self) {
         if let Some(why) = self.end_process().await {
-            self.gone(why);
+            self.gone(why).await;
         }
     }
 
@@ -485,7 +491,7 @@ impl Machine {
                 self.boot_has_begun();
             }
             Err(error) => {
-                self.gone(StopReason::Command);
+                self.gone(StopReason::Command).await;
                 self.report(Fact::StartFailed { reason: chain(&*error) });
             }
         }

@@ -8,7 +8,10 @@
 //! ```
 
 use std::{
-    fs::File,
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -17,6 +20,7 @@ use qmp::{
     Client,
     commands::{BlockDevice, QueryBlock},
 };
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use tokio::time;
 
@@ -26,6 +30,8 @@ use super::{
 };
 use crate::{chain, config::Medium};
 
+/// How long a file system may take to say what a path is.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 /// How long QEMU may take to open a medium: a web server has five seconds for each of its answers.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 /// How long a guest that was asked to let go of a medium has to do so.
@@ -48,7 +54,7 @@ impl Machine {
         let outcome = match (client, &self.guest) {
             (Some(client), _) => exchange(&client, &change.drive, medium.as_ref(), change.force).await,
             (None, Some(_)) => Err("QEMU does not answer".into()),
-            (None, None) => readable(medium.as_ref()),
+            (None, None) => readable(medium.as_ref()).await,
         };
         self.medium_done(change, outcome);
     }
@@ -72,13 +78,30 @@ impl Machine {
     }
 }
 
-/// Whether a medium can be put into the drive of a machine that is off. Web servers are asked when it starts.
-fn readable(medium: Option<&Medium>) -> Result<(), String> {
+/// Whether a medium can be had. Web servers are asked when QEMU opens it.
+pub(super) async fn readable(medium: Option<&Medium>) -> Result<(), String> {
     let Some(Medium::File(path)) = medium else { return Ok(()) };
-    if path.is_dir() {
+    let (shown, path) = (path.display().to_string(), path.clone());
+    match time::timeout(LOOK_LIMIT, tokio::task::spawn_blocking(move || look(&path))).await {
+        Ok(Ok(Ok(()))) => Ok(()),
+        Ok(Ok(Err(why))) => Err(why),
+        Ok(Err(failed)) => Err(format!("open {shown}: {failed}")),
+        Err(_) => Err(format!("open {shown}: no answer within {LOOK_LIMIT:?}; is its file system there?")),
+    }
+}
+
+fn look(path: &Path) -> Result<(), String> {
+    let failed = |error: io::Error| format!("open {}: {error}", path.display());
+    let kind = fs::metadata(path).map_err(failed)?.file_type();
+    if kind.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
-    File::open(path).map(drop).map_err(|error| format!("open {}: {error}", path.display()))
+    if !kind.is_file() && !kind.is_block_device() {
+        return Err(format!("{} is neither a file nor a block device", path.display()));
+    }
+    // What was put in its place since must not hold this thread either.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map(drop).map_err(failed)
 }
 
 async fn exchange(client: &Client, id: &str, medium: Option<&Medium>, force: bool) -> Result<(), String> {
@@ -88,7 +111,7 @@ async fn exchange(client: &Client, id: &str, medium: Option<&Medium>, force: boo
         [format!("{id}-image"), format!("{id}-image-2")].into_iter().find(|name| old.as_ref() != Some(name));
     let node = node.unwrap_or_default();
     if let Some(medium) = medium {
-        readable(Some(medium))?;
+        readable(Some(medium)).await?;
         let opened = client.execute("blockdev-add", medium_node(&node, medium), OPEN_LIMIT).await;
         opened.map_err(|error| disk::explained(&refusal(&error)).unwrap_or_else(|| refusal(&error)))?;
     }

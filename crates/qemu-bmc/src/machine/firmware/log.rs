@@ -23,9 +23,15 @@ pub(crate) async fn follow(socket: &Path, state_dir: &Path) -> std::io::Result<(
     let mut stream = UnixStream::connect(socket).await?;
     let mut log = LogFile::open(path(state_dir), SIZE, OLDER)?;
     tokio::spawn(async move {
-        let mut chunk = [0; 4096];
+        let mut chunk = vec![0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut chunk).await {
-            log.write(chunk.get(..count).unwrap_or_default());
+            // A slow disk must not keep the doors from answering.
+            let written = tokio::task::spawn_blocking(move || {
+                log.write(chunk.get(..count).unwrap_or_default());
+                (log, chunk)
+            });
+            let Ok(back) = written.await else { return };
+            (log, chunk) = back;
         }
     });
     Ok(())
