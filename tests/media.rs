@@ -1,6 +1,13 @@
 //! What becomes of CDs that can't be had, without a guest that would care.
 
-use std::{fs, net::TcpListener, thread};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    process::Stdio,
+    sync::mpsc,
+    thread,
+};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
@@ -31,7 +38,7 @@ fn what_cannot_be_put_into_a_drive_is_told_and_the_drive_is_as_it_was() {
     for (arguments, why) in [
         (&["insert", "--drive", "cdrom1", "/nowhere.iso"][..], "No such file"),
         (&["insert", "--drive", "cdrom1", "/tmp"], "is a folder"),
-        (&["insert", "--drive", "cdrom1", &pipe], "neither a file nor a block device"),
+        (&["insert", "--drive", "cdrom1", &pipe], "is no regular file"),
         (&["insert", "--drive", "cdrom1", &web.url("absent.iso")], "404"),
         (&["insert", "--drive", "cdrom1", "ftp://example.org/a.iso"], "those of http and https are read"),
         (&["eject", "--drive", "cdrom2"], "there is no drive cdrom2; there is cdrom0, cdrom1"),
@@ -48,7 +55,6 @@ fn a_web_server_without_byte_ranges_is_named_as_the_reason() {
     let url = format!("http://{}/a.iso", server.local_addr().unwrap());
     thread::spawn(move || {
         for stream in server.incoming() {
-            use std::io::{Read as _, Write as _};
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 1024]);
             let _ = stream.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 65536\r\n\r\n");
@@ -79,4 +85,68 @@ fn a_tray_that_is_opened_is_shown() {
     shown(true);
     qmp.execute("blockdev-close-tray", json!({ "id": "cdrom0" }));
     shown(false);
+}
+
+fn small_image(machine: &Machine) -> String {
+    let path = machine.folder().join("good.iso");
+    fs::write(&path, vec![0; 64 * 1024]).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn what_others_do_with_a_drive_is_shown_also_if_it_was_done_while_nobody_looked() {
+    let mut machine = on(Setup::new());
+    let good = small_image(&machine);
+    machine.local(&["media", "insert", &good]).ok();
+    let mut qmp = Qmp::connect(&machine);
+    qmp.execute("blockdev-open-tray", json!({ "id": "cdrom0" }));
+    qmp.execute("blockdev-remove-medium", json!({ "id": "cdrom0" }));
+    qmp.execute("blockdev-close-tray", json!({ "id": "cdrom0" }));
+    wait_for("the drive is shown as empty", SOON, || {
+        (machine.local(&["media"]).ok() == "cdrom0  empty\n").then_some(())
+    });
+
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    let medium = json!({ "driver": "file", "filename": good });
+    let node = json!({ "node-name": "others", "driver": "raw", "read-only": true, "file": medium });
+    qmp.execute("blockdev-add", node);
+    qmp.execute("blockdev-open-tray", json!({ "id": "cdrom0" }));
+    qmp.execute("blockdev-insert-medium", json!({ "id": "cdrom0", "node-name": "others" }));
+    qmp.execute("blockdev-close-tray", json!({ "id": "cdrom0" }));
+    machine.launch();
+    wait_for("the drive is shown as it is", SOON, || {
+        (machine.local(&["media"]).ok() == format!("cdrom0  {good}\n")).then_some(())
+    });
+}
+
+#[test]
+fn a_controller_that_is_killed_in_the_middle_of_a_change_leaves_a_drive_that_can_be_changed() {
+    let server = TcpListener::bind((own_address(), 0)).unwrap();
+    let url = format!("http://{}/a.iso", server.local_addr().unwrap());
+    let (asks, asked) = mpsc::channel();
+    let (answer, may_answer) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = asks.send(());
+            // It is answered when nobody is left to say so.
+            let _ = may_answer.recv();
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: 65536\r\n\r\n");
+        }
+    });
+    let mut machine = on(Setup::new());
+    let good = small_image(&machine);
+    let mut insert = machine.setup.command(&["media", "insert", &url]);
+    let mut insert = insert.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    asked.recv_timeout(SOON).unwrap();
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    assert!(!insert.wait().unwrap().success());
+    drop(answer);
+    machine.launch();
+    machine.local(&["media", "insert", &good]).ok();
+    assert_eq!(machine.local(&["media"]).ok(), format!("cdrom0  {good}\n"));
 }

@@ -180,7 +180,7 @@ impl Event {
                 | Fact::ShutdownIgnored { .. }
                 | Fact::Unresponsive { .. }
                 | Fact::LinkChanged { up: false, .. }
-                | Fact::MediumStays { .. }
+                | Fact::MediumNotChanged { .. }
                 | Fact::Stopped { why: StopReason::Forced },
             )
             | Self::BootFlagsExpired

@@ -61,8 +61,8 @@ pub enum Fact {
         /// What is in it, if anything.
         medium: Option<String>,
     },
-    /// A CD drive is as it was, although it was to be changed.
-    MediumStays {
+    /// A CD drive could not be changed as it was to be.
+    MediumNotChanged {
         /// The drive's name.
         drive: String,
         /// Why.
@@ -124,7 +124,7 @@ impl fmt::Display for Fact {
             Self::Started => f.write_str("the machine is on"),
             Self::MediumChanged { drive, medium: Some(medium) } => write!(f, "{medium} is in drive {drive}"),
             Self::MediumChanged { drive, medium: None } => write!(f, "drive {drive} is empty"),
-            Self::MediumStays { drive, why } => write!(f, "drive {drive} is as it was: {why}"),
+            Self::MediumNotChanged { drive, why } => write!(f, "drive {drive} could not be changed: {why}"),
             Self::TrayMoved { drive, open: true } => write!(f, "the guest opened the tray of drive {drive}"),
             Self::TrayMoved { drive, open: false } => write!(f, "the tray of drive {drive} is shut again"),
             Self::Adopted => f.write_str("the machine was running already and is under control again"),

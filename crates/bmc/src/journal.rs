@@ -125,7 +125,7 @@ impl Journal {
             | Fact::CompanionLost { .. }
             | Fact::LinkChanged { .. }
             | Fact::MediumChanged { .. }
-            | Fact::MediumStays { .. }
+            | Fact::MediumNotChanged { .. }
             | Fact::TrayMoved { .. } => Vec::new(),
         }
     }

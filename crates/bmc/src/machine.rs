@@ -91,7 +91,7 @@ impl Bmc {
             Fact::Paused
             | Fact::Resumed
             | Fact::MediumChanged { .. }
-            | Fact::MediumStays { .. }
+            | Fact::MediumNotChanged { .. }
             | Fact::TrayMoved { .. }
             | Fact::Panicked { .. }
             | Fact::ShutdownIgnored { .. }

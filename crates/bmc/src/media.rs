@@ -3,7 +3,9 @@
 //! ```text
 //!   change_medium ──▶ asked ──▶ an Intent ──▶ the driver opens the tray, changes, closes it
 //!                                                │
-//!   in the drive, kept over restarts ◀── done ◀──┴──▶ refused, with the reason: the drive is as it was
+//!   in the drive, kept over restarts ◀── done ◀──┴──▶ failed, with the reason
+//!      ▲
+//!      └── observe_medium: what is found there, whoever put it in
 //! ```
 //!
 //! A medium stays where somebody put it: over power cycles and restarts of the controller, until it is changed
@@ -32,6 +34,8 @@ pub struct Drive {
     pub tray_open: bool,
     /// What the settings put into it.
     configured: Option<String>,
+    /// Whether the settings have just put it in, for the next power on: a machine that runs has what was there.
+    anew: bool,
 }
 
 /// A change that the driver is to carry out.
@@ -118,7 +122,7 @@ impl Bmc {
         let drives = drives.into_iter().map(|(name, configured)| {
             let kept = saved.iter().find(|saved| saved.name == name && saved.configured == configured);
             let medium = kept.map_or_else(|| configured.clone(), |kept| kept.medium.clone());
-            Drive { name, medium, tray_open: false, configured }
+            Drive { name, medium, tray_open: false, configured, anew: kept.is_none() }
         });
         self.media.drives = drives.collect();
         self.unsaved = true;
@@ -172,11 +176,11 @@ impl Bmc {
         let fact = match outcome {
             Ok(()) => {
                 if let Some(drive) = self.media.drives.iter_mut().find(|drive| drive.name == name) {
-                    (drive.medium, drive.tray_open) = (medium.clone(), false);
+                    (drive.medium, drive.tray_open, drive.anew) = (medium.clone(), false, false);
                 }
                 Fact::MediumChanged { drive: name, medium }
             }
-            Err(why) => Fact::MediumStays { drive: name, why },
+            Err(why) => Fact::MediumNotChanged { drive: name, why },
         };
         self.on_fact(now, fact);
     }
@@ -195,6 +199,22 @@ impl Bmc {
             let drive = drive.name.clone();
             self.on_fact(now, Fact::TrayMoved { drive, open });
         }
+    }
+
+    /// Says what was found in a drive, which somebody else may have put there, or this program before it was ended.
+    pub fn observe_medium(&mut self, now: Instant, name: &str, medium: Option<String>) {
+        let drive = self.media.drives.iter_mut().find(|drive| drive.name == name);
+        if let Some(drive) = drive.filter(|drive| !drive.anew && drive.medium != medium) {
+            drive.medium.clone_from(&medium);
+            let drive = drive.name.clone();
+            self.unsaved = true;
+            self.on_fact(now, Fact::MediumChanged { drive, medium });
+        }
+    }
+
+    /// Says that the machine has started with what is to be in its drives.
+    pub fn drives_are_filled(&mut self) {
+        self.media.drives.iter_mut().for_each(|drive| drive.anew = false);
     }
 
     /// A machine that starts has its trays shut.
@@ -250,6 +270,28 @@ mod tests {
         assert_eq!(restarted(&bmc, Some("/c.iso")).drives()[0].medium.as_deref(), Some("/c.iso"));
         insert(&mut bmc, None, Ok(()));
         assert_eq!(restarted(&bmc, Some("/a.iso")).drives()[0].medium, None);
+    }
+
+    #[test]
+    fn what_is_found_in_a_drive_counts_unless_the_settings_have_just_put_another_there() {
+        let now = Instant::now();
+        let (found, other) = (Some("/found.iso".to_owned()), Some("/other.iso"));
+        let mut bmc = bmc(Some("/a.iso"));
+        bmc.drives_are_filled();
+        bmc.observe_medium(now, "cdrom0", found.clone());
+        assert_eq!(bmc.drives()[0].medium, found);
+
+        let mut same = restarted(&bmc, Some("/a.iso"));
+        assert_eq!(same.drives()[0].medium, found, "it is kept");
+        same.observe_medium(now, "cdrom0", None);
+        assert_eq!(same.drives()[0].medium, None);
+
+        let mut set = restarted(&bmc, other);
+        set.observe_medium(now, "cdrom0", found.clone());
+        assert_eq!(set.drives()[0].medium.as_deref(), other, "it is for the next power on");
+        set.drives_are_filled();
+        set.observe_medium(now, "cdrom0", found.clone());
+        assert_eq!(set.drives()[0].medium, found);
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Machine {
                         }
                     }
                     Meaning::RunState => self.look_whether_it_runs().await,
-                    Meaning::Tray => self.look_at_trays().await,
+                    Meaning::Tray => self.look_at_drives().await,
                     Meaning::Fact(fact) => self.report(fact),
                     Meaning::Remark(remark) => warn!("{remark}"),
                     Meaning::Nothing => {}
@@ -279,7 +279,7 @@ impl Machine {
             Happening::MonitorBack => {
                 info!("QEMU's monitor answers again");
                 self.look_whether_it_runs().await;
-                self.look_at_trays().await;
+                self.look_at_drives().await;
                 self.nics.doubt();
                 self.follow_interfaces().await;
                 self.arm().await;

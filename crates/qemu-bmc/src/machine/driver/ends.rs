@@ -64,7 +64,7 @@ impl Machine {
         self.follow_firmware_log().await;
         losses.iter().for_each(|loss| self.lost_companion(loss));
         self.look_whether_it_runs().await;
-        self.look_at_trays().await;
+        self.look_at_drives().await;
         self.show_nics();
         self.follow_interfaces().await;
         self.arm().await;

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //!   open the new medium ─▶ open the tray ─▶ take the old one out ─▶ put the new one in ─▶ close the tray
-//!     │ can't be read         │ the guest holds it shut: it is asked, and has a moment
-//!     ▼                       ▼
+//!     │ can't be read         │ the guest holds it shut:               │ fails: the old one
+//!     ▼                       ▼ it is asked, and has a moment          ▼ is put back
 //!   the drive is as it was
 //! ```
+//!
+//! A controller can be ended between any two steps, and others can change drives too. So what is in them is looked at
+//! when a machine is taken over, when a tray has moved and when a change has failed; and what an unfinished change left
+//! open in QEMU is closed by the next.
 
 use std::{
     fs::{self, OpenOptions},
-    io,
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    io, iter,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -52,7 +56,10 @@ impl Machine {
         };
         let client = self.guest.as_ref().and_then(|guest| guest.client()).cloned();
         let outcome = match (client, &self.guest) {
-            (Some(client), _) => exchange(&client, &change.drive, medium.as_ref(), change.force).await,
+            (Some(client), _) => {
+                let exchanged = exchange(&client, &change.drive, medium.as_ref(), change.force).await;
+                self.as_it_is(&change.drive, exchanged).await
+            }
             (None, Some(_)) => Err("QEMU does not answer".into()),
             (None, None) => readable(medium.as_ref()).await,
         };
@@ -64,18 +71,54 @@ impl Machine {
         self.controller().medium_settled();
     }
 
-    /// Sees how the drives' trays are.
-    pub(super) async fn look_at_trays(&self) {
+    /// What is to be said of a change: where it failed, what is in the drive now if that is something else.
+    async fn as_it_is(&self, id: &str, exchanged: Result<(), String>) -> Result<(), String> {
+        let Err(why) = exchanged else { return Ok(()) };
+        let medium = || {
+            let drives = self.controller().with(|bmc| bmc.drives().to_vec());
+            drives.into_iter().find(|drive| drive.name == id).and_then(|drive| drive.medium)
+        };
+        let before = medium();
+        self.look_at_drives().await;
+        Err(match medium() {
+            after if after == before => why,
+            Some(after) => format!("{why}; {after} is in the drive now"),
+            None => format!("{why}; the drive is empty now"),
+        })
+    }
+
+    /// Sees what is in the drives, and how their trays are.
+    pub(super) async fn look_at_drives(&self) {
         let Some(client) = self.guest.as_ref().and_then(|guest| guest.client()) else { return };
         let Ok(devices) = client.call(&QueryBlock, ANSWER_LIMIT).await else { return };
         for id in CDROMS {
-            if let Some(open) =
-                devices.value.iter().find(|device| is(device, id)).and_then(|drive| drive.tray_open)
-            {
-                self.controller().with(|bmc| bmc.observe_tray(Instant::now(), id, open));
-            }
+            let Some(drive) = devices.value.iter().find(|device| is(device, id)) else { continue };
+            self.controller().with(|bmc| {
+                if let Some(medium) = contents(drive) {
+                    bmc.observe_medium(Instant::now(), id, medium);
+                }
+                if let Some(open) = drive.tray_open {
+                    bmc.observe_tray(Instant::now(), id, open);
+                }
+            });
         }
     }
+}
+
+/// What is in a drive, if anything; none if it is nothing that could be put in here.
+#[expect(clippy::option_option, reason = "an empty drive is known, a strange medium is not")]
+fn contents(drive: &BlockDevice) -> Option<Option<String>> {
+    let Some(inserted) = &drive.inserted else { return Some(None) };
+    let file = match inserted.file.strip_prefix("json:") {
+        None => inserted.file.clone(),
+        Some(described) => {
+            let described: Value = serde_json::from_str(described).ok()?;
+            let name = described.pointer("/file/filename").or_else(|| described.pointer("/file/url"))?;
+            name.as_str()?.to_owned()
+        }
+    };
+    let medium: Medium = file.parse().ok()?;
+    Some(Some(medium.to_string()))
 }
 
 /// Whether a medium can be had. Web servers are asked when QEMU opens it.
@@ -96,8 +139,9 @@ fn look(path: &Path) -> Result<(), String> {
     if kind.is_dir() {
         return Err(format!("{} is a folder", path.display()));
     }
-    if !kind.is_file() && !kind.is_block_device() {
-        return Err(format!("{} is neither a file nor a block device", path.display()));
+    // QEMU reads media from nothing else, and waits for what a pipe has to say.
+    if !kind.is_file() {
+        return Err(format!("{} is no regular file", path.display()));
     }
     // What was put in its place since must not hold this thread either.
     let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
@@ -105,32 +149,73 @@ fn look(path: &Path) -> Result<(), String> {
 }
 
 async fn exchange(client: &Client, id: &str, medium: Option<&Medium>, force: bool) -> Result<(), String> {
+    readable(medium).await?;
     let old = drive(client, id).await?.inserted.and_then(|inserted| inserted.node_name);
-    // Of two names, one is free.
-    let node =
-        [format!("{id}-image"), format!("{id}-image-2")].into_iter().find(|name| old.as_ref() != Some(name));
-    let node = node.unwrap_or_default();
-    if let Some(medium) = medium {
-        readable(Some(medium)).await?;
-        let opened = client.execute("blockdev-add", medium_node(&node, medium), OPEN_LIMIT).await;
-        opened.map_err(|error| disk::explained(&refusal(&error)).unwrap_or_else(|| refusal(&error)))?;
-    }
-    let exchanged = put(client, id, medium.is_some().then_some(node.as_str()), force).await;
-    let unused = if exchanged.is_ok() { old.as_deref() } else { medium.is_some().then_some(node.as_str()) };
-    if let Some(unused) = unused {
-        // A node that somebody else uses stays.
-        let _ = command(client, "blockdev-del", json!({ "node-name": unused })).await;
+    let new = match medium {
+        Some(medium) => Some(open(client, id, medium, old.as_deref()).await?),
+        None => None,
+    };
+    let exchanged = put(client, id, old.as_deref(), new.as_deref(), force).await;
+    if let Some(unused) = if exchanged.is_ok() { old } else { new } {
+        close(client, &unused).await;
     }
     exchanged
 }
 
-async fn put(client: &Client, id: &str, node: Option<&str>, force: bool) -> Result<(), String> {
-    open_tray(client, id, force).await?;
-    command(client, "blockdev-remove-medium", json!({ "id": id })).await?;
-    if let Some(node) = node {
-        command(client, "blockdev-insert-medium", json!({ "id": id, "node-name": node })).await?;
+/// Has QEMU open a medium, by a name that no other has.
+async fn open(client: &Client, id: &str, medium: &Medium, old: Option<&str>) -> Result<String, String> {
+    for left in nodes(client, id).await?.iter().filter(|name| Some(name.as_str()) != old) {
+        close(client, left).await;
     }
-    command(client, "blockdev-close-tray", json!({ "id": id })).await
+    let taken = nodes(client, id).await?;
+    let names = (2..).map(|number| format!("{id}-image-{number}"));
+    let mut names = iter::once(format!("{id}-image")).chain(names);
+    let node = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    let opened = client.execute("blockdev-add", medium_node(&node, medium), OPEN_LIMIT).await;
+    opened.map_err(|error| disk::explained(&refusal(&error)).unwrap_or_else(|| refusal(&error)))?;
+    Ok(node)
+}
+
+/// The media of a drive that QEMU has open, in the drive or not.
+async fn nodes(client: &Client, id: &str) -> Result<Vec<String>, String> {
+    let nodes = client.execute("query-named-block-nodes", json!({ "flat": true }), ANSWER_LIMIT).await;
+    let nodes = nodes.map_err(|error| refusal(&error))?.value;
+    let names = nodes.as_array().into_iter().flatten().filter_map(|node| node.get("node-name")?.as_str());
+    let family = format!("{id}-image");
+    Ok(names.filter(|name| name.starts_with(&family)).map(Into::into).collect())
+}
+
+/// A node that is in a drive, or that somebody else uses, stays.
+async fn close(client: &Client, node: &str) {
+    let _ = command(client, "blockdev-del", json!({ "node-name": node })).await;
+}
+
+async fn put(
+    client: &Client,
+    id: &str,
+    old: Option<&str>,
+    new: Option<&str>,
+    force: bool,
+) -> Result<(), String> {
+    open_tray(client, id, force).await?;
+    let replaced = async {
+        command(client, "blockdev-remove-medium", json!({ "id": id })).await?;
+        insert(client, id, new).await
+    };
+    let replaced = replaced.await;
+    if replaced.is_err() {
+        // If it is in the drive still, QEMU says so, and that is right.
+        let _ = insert(client, id, old).await;
+    }
+    let closed = command(client, "blockdev-close-tray", json!({ "id": id })).await;
+    replaced.and(closed)
+}
+
+async fn insert(client: &Client, id: &str, node: Option<&str>) -> Result<(), String> {
+    match node {
+        Some(node) => command(client, "blockdev-insert-medium", json!({ "id": id, "node-name": node })).await,
+        None => Ok(()),
+    }
 }
 
 /// A guest that holds the tray shut is told that somebody wants the medium, as by the button of a drive; QEMU then

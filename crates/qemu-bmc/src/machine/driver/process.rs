@@ -109,6 +109,7 @@ impl Machine {
             return Err(StartError::from(error).into());
         }
         self.driver.firmware_afresh = false;
+        self.controller().with(|bmc| bmc.drives_are_filled());
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.guest = Some(guest);
         self.show_nics();
