@@ -138,6 +138,24 @@ fn a_status_of_0_or_2_is_the_end() {
 }
 
 #[test]
+fn a_wrong_configuration_ends_no_guest() {
+    let mut init = Init::start(
+        "trap 'exit 0' TERM
+         case $(starts) in
+             1) setsid sleep 60 & say guest $!; exit 75;;
+             2) exit 2;;
+         esac
+         say ready; forever",
+    );
+    let guest = pid(&init.wait_for("guest", 1));
+    init.wait_for("ready", 1);
+    assert!(!is_gone(guest));
+    init.signal(Signal::TERM);
+    assert_eq!(init.ended().code(), Some(0));
+    assert!(init.log().contains("cannot use its configuration"));
+}
+
+#[test]
 fn a_controller_that_is_killed_is_back_within_a_second() {
     let mut init = Init::start("trap 'exit 0' TERM; forever");
     let first = pid(&init.wait_for("start", 1));

@@ -199,6 +199,37 @@ fn a_controller_that_is_killed_is_its_own_machines_business() {
 }
 
 #[test]
+fn a_mistake_in_the_file_ends_no_machine() {
+    let mut host = Host::of(2);
+    host.launch();
+    let qemu = ["node1", "node2"].map(|machine| host.qemu(machine));
+    let controllers = || ["node1", "node2"].map(|machine| host.controller(machine));
+    let before = controllers();
+    let file = host.path("file.toml");
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{good}[[machine]\n")).unwrap();
+
+    signal(host.pid(), "HUP");
+    wait_for("the mistake is said", SOON, || host.log().contains("SIGHUP changes nothing").then_some(()));
+    assert_eq!(controllers(), before);
+
+    signal(before[0].unwrap(), "KILL");
+    host.ipmitool(2, &["mc", "reset", "cold"]).ok();
+    wait_for("both are tried again", SOON, || {
+        let log = host.log();
+        ["node1", "node2"]
+            .iter()
+            .all(|name| log.contains(&format!("the controller of {name} cannot use its configuration")))
+            .then_some(())
+    });
+    fs::write(&file, good).unwrap();
+    signal(host.pid(), "HUP");
+    host.wait_healthy();
+    assert_eq!(["node1", "node2"].map(|machine| host.qemu(machine)), qemu);
+    host.stop();
+}
+
+#[test]
 fn machines_outlive_whoever_watches_over_their_controllers() {
     let mut host = Host::of(2);
     host.launch();

@@ -84,7 +84,7 @@ fn restart(life: &Life) -> anyhow::Error {
     info!("the controller restarts; the machine is left as it is");
     let mut command = process::Command::new("/proc/self/exe");
     command.arg0("qemu-bmc");
-    life.pass_on(&mut command);
+    life.go_on_as(&mut command);
     anyhow::Error::from(command.args(std::env::args_os().skip(1)).exec()).context("execute this program anew")
 }
 

@@ -9,11 +9,15 @@
 //!            ┌─ a while, longer each time ─┐
 //!            ▼                             │
 //!   start the controller ──▶ running ──▶ ended ──▶ end what is left ──▶ exit
-//!                               │          ▲  status 0 or 2, or somebody wants an end
-//!                               └──────────┘
+//!                               │          ▲  status 0, or somebody wants an end
+//!                               └──────────┘  status 2 of the first
 //!                 SIGTERM, SIGINT, SIGQUIT: passed on, and nothing is started any more
-//!                 SIGHUP: passed on, which ends the controller, and it begins anew at once
+//!                 SIGHUP: passed on, which ends the controller, and it begins anew at once;
+//!                         but not while the configuration is wrong
 //! ```
+//!
+//! A mistake in the configuration (status 2) ends what has not begun. Once a controller has run there may be a
+//! guest, which is left alone until the configuration is right again.
 //!
 //! The same is done for the controllers of several machines, each by itself ([`several`](crate::several)).
 //!
@@ -36,8 +40,15 @@ use rustix::process::{getpid, set_child_subreaper};
 use tokio::time::{Instant, sleep_until};
 
 use self::signals::{Received, Signals};
-pub(crate) use self::ward::Ward;
-use crate::{logging, os::life::Life};
+pub(crate) use self::{policy::RESTART_ME, ward::Ward};
+use crate::{
+    config::{ConfigErrors, Machines},
+    logging,
+    os::life::Life,
+};
+
+/// Reads the configuration that controllers would begin anew with, where it is known what they read.
+pub(crate) type Check = dyn Fn() -> Result<Option<Machines>, ConfigErrors>;
 
 /// Be PID 1 of a container: start the controller, restart it, reap orphans, forward signals
 #[derive(Debug, clap::Args)]
@@ -69,8 +80,10 @@ impl Arguments {
 pub(crate) fn main(arguments: Arguments, machine: Option<&str>) -> ExitCode {
     logging::start(false, None);
     let machine = machine.map(str::to_owned);
-    let ward = Ward::new("the controller".into(), move || arguments.command(machine.as_deref()));
-    match watch_over(vec![ward]) {
+    let (of_command, is_own) = (machine.clone(), arguments.command.is_empty());
+    let ward = Ward::new("the controller".into(), None, move || arguments.command(of_command.as_deref()));
+    let check = move || if is_own { crate::machines(machine.as_deref()).map(Some) } else { Ok(None) };
+    match watch_over(vec![ward], &check) {
         Ok(status) => status.into(),
         Err(error) => {
             logging::complain(&format!("cannot watch over the controller: {error}"));
@@ -81,12 +94,12 @@ pub(crate) fn main(arguments: Arguments, machine: Option<&str>) -> ExitCode {
 
 /// Keeps controllers running until they or somebody else want an end. Returns the status to exit with: that of
 /// the first that did not end well.
-pub(crate) fn watch_over(wards: Vec<Ward>) -> io::Result<u8> {
+pub(crate) fn watch_over(wards: Vec<Ward>, check: &Check) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(wards))
+    runtime.block_on(supervise(wards, check))
 }
 
-async fn supervise(mut wards: Vec<Ward>) -> io::Result<u8> {
+async fn supervise(mut wards: Vec<Ward>, check: &Check) -> io::Result<u8> {
     if !getpid().is_init() {
         set_child_subreaper(Some(getpid()))?;
     }
@@ -110,7 +123,7 @@ async fn supervise(mut wards: Vec<Ward>) -> io::Result<u8> {
                         None => tracing::debug!(%pid, ?status, "reaped an orphan"),
                     }
                 },
-                Received::HangUp => wards.iter_mut().for_each(Ward::hang_up),
+                Received::HangUp => hang_up(&mut wards, check),
                 Received::Stop(signal) => wards.iter_mut().for_each(|ward| ward.stop(signal)),
             },
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -118,4 +131,16 @@ async fn supervise(mut wards: Vec<Ward>) -> io::Result<u8> {
     }
     orphans::end_all(signals.child()).await;
     Ok(wards.iter().filter_map(Ward::status).find(|status| *status != 0).unwrap_or_default())
+}
+
+/// Has controllers begin anew with a configuration that is right. With one that isn't, everything stays as it is.
+fn hang_up(wards: &mut [Ward], check: &Check) {
+    match check() {
+        Ok(machines) => wards.iter_mut().for_each(|ward| ward.hang_up(machines.as_ref())),
+        Err(errors) => {
+            for problem in errors.problems() {
+                tracing::error!("SIGHUP changes nothing, for the configuration is wrong: {problem}");
+            }
+        }
+    }
 }

@@ -117,9 +117,15 @@ fn main() -> ExitCode {
         Err(error) if cli::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             logging::complain(&chain(&*error));
-            ExitCode::from(if error.is::<ConfigErrors>() { ConfigErrors::EXIT_CODE } else { 1 })
+            ExitCode::from(if error.is::<ConfigErrors>() { refused() } else { 1 })
         }
     }
+}
+
+/// The status of a program that can't use its configuration. One that was a controller before it executed itself
+/// anew may have left a guest, and is not to be taken for one that never began.
+fn refused() -> u8 {
+    if os::life::was_a_controller() { init::RESTART_ME } else { ConfigErrors::EXIT_CODE }
 }
 
 /// The plans for this process on this host, or that for the machine that is asked for.

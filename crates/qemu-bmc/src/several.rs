@@ -31,13 +31,15 @@ pub(crate) fn watch_over(plans: &[Plan]) -> anyhow::Result<ExitCode> {
     let own = getpid().as_raw_nonzero().to_string();
     let wards = plans.iter().filter_map(|plan| plan.name.clone()).map(|name| {
         let own = own.clone();
-        Ward::new(format!("the controller of {name}"), move || {
+        let what = format!("the controller of {name}");
+        Ward::new(what, Some(name.clone()), move || {
             let mut command = Command::new("/proc/self/exe");
             command.arg0("qemu-bmc").args(["run", "--machine", name.as_str(), "--child-of", &own]);
             command
         })
     });
-    let status = init::watch_over(wards.collect()).context("watch over the machines' controllers")?;
+    let status = init::watch_over(wards.collect(), &|| crate::machines(None).map(Some))
+        .context("watch over the machines' controllers")?;
     Ok(ExitCode::from(status))
 }
 

@@ -60,6 +60,11 @@ pub(crate) struct ConfigErrors(Vec<String>);
 impl ConfigErrors {
     /// The exit status of a program that has nothing to run.
     pub(crate) const EXIT_CODE: u8 = 2;
+
+    /// A sentence each.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.0
+    }
 }
 
 impl fmt::Display for ConfigErrors {

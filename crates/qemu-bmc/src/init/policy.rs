@@ -5,13 +5,16 @@ use std::time::Duration;
 use crate::config::ConfigErrors;
 
 /// EX_TEMPFAIL of sysexits(3): the controller asks to be started again.
-pub(super) const RESTART_ME: u8 = 75;
+pub(crate) const RESTART_ME: u8 = 75;
 /// SIGHUP, which is passed on to end a controller that is to begin anew.
 const HANGUP: u8 = 1;
 /// A controller that ran for so long was healthy: what happened before is forgotten.
 const HEALTHY: Duration = Duration::from_secs(30);
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// A configuration is mended by people, which takes longer.
+const FIRST_DELAY_OF_PEOPLE: Duration = Duration::from_secs(1);
+const LONGEST_DELAY_OF_PEOPLE: Duration = Duration::from_secs(60);
 /// The request to stop after which the controller is not asked any more.
 const PATIENCE: u32 = 3;
 
@@ -49,6 +52,10 @@ pub(super) enum Stop {
 pub(super) struct Policy {
     requests: u32,
     failures: u32,
+    /// How often in a row the configuration was refused.
+    refusals: u32,
+    /// Whether a controller was ever more than its configuration's reader, so that there may be a guest.
+    has_run: bool,
 }
 
 impl Policy {
@@ -64,13 +71,22 @@ impl Policy {
     }
 
     /// The controller ended after it had run for so long.
+    ///
+    /// One that can't use its configuration is the end only if there never was another: the guest of one that ran
+    /// must not end because somebody edits a file.
     pub(super) fn ended(&mut self, how: Ended, ran: Duration) -> Next {
+        if !matches!(how, Ended::Exited(ConfigErrors::EXIT_CODE) | Ended::NotStarted) {
+            self.has_run = true;
+            self.refusals = 0;
+        }
         match how {
             Ended::Exited(RESTART_ME) if self.stopping() => Next::Exit(0),
             Ended::Exited(RESTART_ME) => Next::Restart(Duration::ZERO),
             Ended::Killed(HANGUP) if !self.stopping() => Next::Restart(Duration::ZERO),
-            Ended::Exited(status @ (0 | ConfigErrors::EXIT_CODE)) => Next::Exit(status),
+            Ended::Exited(0) => Next::Exit(0),
             Ended::Exited(status) if self.stopping() => Next::Exit(status),
+            Ended::Exited(ConfigErrors::EXIT_CODE) if self.has_run => Next::Restart(self.delay_of_people()),
+            Ended::Exited(status @ ConfigErrors::EXIT_CODE) => Next::Exit(status),
             // As shells report it.
             Ended::Killed(signal) if self.stopping() => Next::Exit(128 + signal),
             Ended::NotStarted if self.stopping() => Next::Exit(0),
@@ -86,11 +102,22 @@ impl Policy {
         }
         let delay = match self.failures.checked_sub(1) {
             None => Duration::ZERO,
-            Some(doublings) => FIRST_DELAY.saturating_mul(1 << doublings.min(8)).min(LONGEST_DELAY),
+            Some(doublings) => doubled(FIRST_DELAY, doublings, LONGEST_DELAY),
         };
         self.failures = self.failures.saturating_add(1);
         delay
     }
+
+    /// One second, two, four, …
+    fn delay_of_people(&mut self) -> Duration {
+        let delay = doubled(FIRST_DELAY_OF_PEOPLE, self.refusals, LONGEST_DELAY_OF_PEOPLE);
+        self.refusals = self.refusals.saturating_add(1);
+        delay
+    }
+}
+
+fn doubled(delay: Duration, times: u32, limit: Duration) -> Duration {
+    delay.saturating_mul(1 << times.min(8)).min(limit)
 }
 
 #[cfg(test)]
@@ -136,6 +163,24 @@ mod tests {
         ] {
             assert_eq!(Policy::default().ended(how, SHORT), next, "{how:?}");
         }
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_the_end_only_of_what_never_ran() {
+        let refused = |policy: &mut Policy| policy.ended(Ended::Exited(2), SHORT);
+        for before in [KILLED, Ended::Killed(HANGUP), Ended::Exited(RESTART_ME), Ended::Exited(1)] {
+            let mut policy = Policy::default();
+            policy.ended(before, SHORT);
+            let delays = [1, 2, 4, 8, 16, 32, 60, 60].map(|s| Next::Restart(Duration::from_secs(s)));
+            assert_eq!(delays.map(|_| refused(&mut policy)), delays, "{before:?}");
+            policy.ended(before, HEALTHY);
+            assert_eq!(refused(&mut policy), delays[0]);
+            policy.stop();
+            assert_eq!(refused(&mut policy), Next::Exit(2));
+        }
+        let mut policy = Policy::default();
+        policy.ended(Ended::NotStarted, SHORT);
+        assert_eq!([refused(&mut policy), refused(&mut policy)], [Next::Exit(2); 2]);
     }
 
     #[test]

@@ -10,12 +10,17 @@ use super::{
     policy::{self, Ended, Next, Policy, Stop},
     signals::name,
 };
-use crate::os::life::Life;
+use crate::{
+    config::{ConfigErrors, MachineName, Machines},
+    os::life::Life,
+};
 
 /// A controller that is kept running.
 pub(crate) struct Ward {
     /// What to call it in the log.
     what: String,
+    /// Its machine, if it is one of several.
+    machine: Option<MachineName>,
     command: Box<dyn Fn() -> Command>,
     policy: Policy,
     state: State,
@@ -35,9 +40,13 @@ enum State {
 
 impl Ward {
     /// One that is to be started at once, by this command.
-    pub(crate) fn new(what: String, command: impl Fn() -> Command + 'static) -> Self {
+    pub(crate) fn new(
+        what: String,
+        machine: Option<MachineName>,
+        command: impl Fn() -> Command + 'static,
+    ) -> Self {
         let state = State::Due(Instant::now());
-        Self { what, command: Box::new(command), policy: Policy::default(), state }
+        Self { what, machine, command: Box::new(command), policy: Policy::default(), state }
     }
 
     /// When it is to be started, if it is.
@@ -89,6 +98,9 @@ impl Ward {
             }
             Next::Restart(delay) => {
                 match delay {
+                    _ if how == Ended::Exited(ConfigErrors::EXIT_CODE) => warn!(
+                        "{what} cannot use its configuration: whatever it left running is left alone, and it is tried again in {delay:?}, or at SIGHUP"
+                    ),
                     Duration::ZERO => warn!("{what} {} and is started again", describe(how)),
                     _ => warn!("{what} {} and is started again in {delay:?}", describe(how)),
                 }
@@ -107,12 +119,30 @@ impl Ward {
         }
     }
 
-    /// The configuration is to be read again. One that had no use for the old one may have for the new.
-    pub(super) fn hang_up(&mut self) {
+    /// The configuration, which is right, is to be read again. One that had no use for the old one may have for the
+    /// new.
+    pub(super) fn hang_up(&mut self, machines: Option<&Machines>) {
+        if !self.is_among(machines) {
+            warn!("{} goes on as it is: its machine is not in the configuration any more", self.what);
+            return;
+        }
         match self.state {
             State::Running { .. } => self.pass_on(Signal::HUP),
-            State::Over(_) if !self.policy.stopping() => self.state = State::Due(Instant::now()),
+            State::Due(_) | State::Over(_) if !self.policy.stopping() => {
+                self.state = State::Due(Instant::now());
+            }
             State::Due(_) | State::Over(_) => {}
+        }
+    }
+
+    /// Whether these have its machine, or nobody knows.
+    fn is_among(&self, machines: Option<&Machines>) -> bool {
+        match (machines, &self.machine) {
+            (Some(Machines::Several(plans)), Some(own)) => {
+                plans.iter().any(|plan| plan.name.as_ref() == Some(own))
+            }
+            (Some(Machines::One(_)), Some(_)) => false,
+            _ => true,
         }
     }
 

@@ -11,6 +11,8 @@ use crate::store;
 
 /// The environment variable by which a life is passed on. It is no setting.
 pub(crate) const VARIABLE: &str = "QEMU_BMC_LIFE";
+/// That by which a controller that executes itself anew says so to itself.
+const ANEW: &str = "QEMU_BMC_ANEW";
 
 /// The process that stands for a life, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,4 +41,15 @@ impl Life {
     pub(crate) fn pass_on(&self, command: &mut Command) {
         command.env(VARIABLE, &self.0);
     }
+
+    /// Gives this life to the program that this very process is about to become.
+    pub(crate) fn go_on_as(&self, command: &mut Command) {
+        self.pass_on(command);
+        command.env(ANEW, "1");
+    }
+}
+
+/// Whether this process was a controller already, before it executed itself anew.
+pub(crate) fn was_a_controller() -> bool {
+    std::env::var_os(ANEW).is_some()
 }
