@@ -79,6 +79,11 @@ fn what_the_agent_says_of_its_guest_is_shown_as_long_as_it_answers() {
     });
     let shown = wait_for("the guest is shown", SOON, || guest.shown());
     assert_eq!(shown, "Debian GNU/Linux 13 (trixie), node1, 10.0.2.15");
+    let told = |what| guest.machine.ipmitool(&["mc", "getsysinfo", what]).ok();
+    assert!(told("os_name").contains("Debian GNU/Linux 13"), "{}", told("os_name"));
+    // What somebody writes goes over it.
+    guest.machine.ipmitool(&["mc", "setsysinfo", "system_name", "the-host-of-the-database"]).ok();
+    assert!(told("system_name").contains("the-host-of-the-database"), "{}", told("system_name"));
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod sel;
 pub mod sensors;
 mod setting;
 mod sol;
+mod system_info;
 mod users;
 mod watchdog;
 mod words;
@@ -97,6 +98,7 @@ pub use sel::{
 };
 pub use setting::Setting;
 pub use sol::SolSettings;
+pub use system_info::{SystemInfo, SystemName, SystemText};
 pub use users::{
     ConfiguredUser, PASSWORD_MAX, Password, PasswordSize, User, UserAccess, UserChange, UserError, UserId,
     UserPart, UserVersion, Users,
@@ -150,6 +152,7 @@ pub struct Bmc {
     sensors: sensors::Sensors,
     nics: Vec<Nic>,
     guest: Option<GuestInfo>,
+    pub(crate) system_info: SystemInfo,
     pub(crate) media: media::Media,
     pub(crate) watchdog: Watchdog,
     pub(crate) messages: messages::Messages,
@@ -199,6 +202,7 @@ impl Bmc {
             sensors: sensors::Sensors::default(),
             nics: Vec::new(),
             guest: None,
+            system_info: SystemInfo::default(),
             media: media::Media::default(),
             events: VecDeque::new(),
             boot_order_stale: false,

@@ -61,6 +61,7 @@ impl Bmc {
         if matches!(fact, Fact::Started | Fact::Stopped { .. } | Fact::Reset { .. }) {
             self.host_reset();
             self.close_trays();
+            self.forget_booted_system();
         }
         match &fact {
             Fact::Started | Fact::Reset { .. } => self.pef.machine_started(now),

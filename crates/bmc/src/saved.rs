@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Bmc, BootOptions, Dcmi, Event, Firewall, Nic, SolSettings, Watchdog, boot::SavedBoot,
+    Bmc, BootOptions, Dcmi, Event, Firewall, Nic, SolSettings, SystemInfo, Watchdog, boot::SavedBoot,
     chassis::SavedChassis, clock::SavedClock, configured::Applied, enables, fru::SavedFru, lan::SavedLan,
     media::SavedDrive, pef::SavedPef, sensors::SavedSensors, users::SavedUser, watchdog::SavedWatchdog,
 };
@@ -23,6 +23,7 @@ pub struct Saved {
     pub(crate) fru: SavedFru,
     pub(crate) clock: SavedClock,
     pub(crate) dcmi: Dcmi,
+    pub(crate) system_info: SystemInfo,
     pub(crate) pef: SavedPef,
     pub(crate) firewall: Firewall,
     pub(crate) sensors: SavedSensors,
@@ -54,6 +55,7 @@ impl Bmc {
             fru: self.fru.to_saved(),
             clock: self.clock.to_saved(),
             dcmi: self.dcmi.clone(),
+            system_info: self.system_info.clone(),
             pef: self.pef.to_saved(),
             firewall: self.firewall.clone(),
             sensors: self.sensors.to_saved(),
@@ -76,6 +78,7 @@ impl Bmc {
         self.chassis.restore(saved.chassis);
         self.sol = saved.sol;
         self.dcmi = saved.dcmi;
+        self.system_info = saved.system_info;
         self.pef.restore(saved.pef);
         self.firewall = saved.firewall;
         self.users.restore(saved.users);

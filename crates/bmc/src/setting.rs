@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::CommandId;
+use crate::{CommandId, SystemName};
 
 /// What was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Setting {
     ControllerId,
     /// How DCMI's controller finds its address.
     Discovery,
+    /// A text of the system's.
+    SystemText(SystemName),
 }
 
 impl fmt::Display for Setting {
@@ -48,6 +50,18 @@ impl fmt::Display for Setting {
             Self::ThermalLimit => f.write_str("DCMI thermal limit set"),
             Self::ControllerId => f.write_str("DCMI controller identifier set"),
             Self::Discovery => f.write_str("DCMI configuration parameters set"),
+            Self::SystemText(name) => write!(
+                f,
+                "system info set: {}",
+                match name {
+                    SystemName::Firmware => "firmware version",
+                    SystemName::System => "system name",
+                    SystemName::PrimaryOs => "primary operating system",
+                    SystemName::Os => "operating system",
+                    SystemName::BmcUrl => "URL of the BMC",
+                    SystemName::OsUrl => "URL of the operating system",
+                }
+            ),
         }
     }
 }

@@ -34,6 +34,7 @@ mod sel;
 mod sensor;
 mod session;
 mod sol_config;
+mod system_info;
 mod table;
 mod user;
 mod watchdog;

@@ -8,7 +8,7 @@ use bmc::Privilege;
 
 use super::{
     Context, boot_options, channel, chassis, dcmi, device, discovery, event, factory, fru, guid, lan_config,
-    messages, payload, pef, sdr, sel, sensor, session, sol_config, user, watchdog,
+    messages, payload, pef, sdr, sel, sensor, session, sol_config, system_info, user, watchdog,
 };
 use crate::{CompletionCode, Reply};
 
@@ -131,6 +131,10 @@ pub static TABLE: &[Row] = &[
         .shown_by("ipmitool user list"),
     set(APP, 0x47, "22.30", "Set User Password", ADMIN, 2..=22, user::set_password)
         .guarded().shown_by("ipmitool user set password 3 secret"),
+    set(APP, 0x58, "22.14a", "Set System Info Parameters", ADMIN, 2..=18, system_info::set)
+        .shown_by("ipmitool mc setsysinfo system_name db1"),
+    get(APP, 0x59, "22.14b", "Get System Info Parameters", USER, 4..=4, system_info::get)
+        .shown_by("ipmitool mc getsysinfo system_name"),
     get(APP, 0x54, "22.15", "Get Channel Cipher Suites", ANYONE, 3..=3, channel::get_cipher_suites)
         .shown_by("ipmitool mc info"),
     set(APP, 0x56, "22.25", "Set Channel Security Keys", ADMIN, 3..=32, channel::set_security_keys)

@@ -305,6 +305,7 @@ fn a_guest_that_is_not_trusted_changes_what_the_readme_says() {
         "Read Event Message Buffer",
         "Master Write-Read",
         "Set Session Privilege Level",
+        "Set System Info Parameters",
         "Activate Payload",
         "Deactivate Payload",
         "Platform Event",
