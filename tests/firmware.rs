@@ -91,3 +91,21 @@ fn variables_begin_afresh_with_the_program_and_not_with_the_machine() {
     let aside = fs::read(variables(&machine).with_extension("fd.before-reset")).unwrap();
     assert_eq!(aside.last(), written.last());
 }
+
+#[test]
+fn a_machine_that_cannot_start_loses_no_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk.img");
+    fs::write(&disk, b"\x1f\x8b compressed").unwrap();
+    let mut machine = uefi().with("VM_UEFI_RESET", true).with("VM_DISK", disk.display()).start();
+    fs::write(variables(&machine), b"the machine's own").unwrap();
+    for times in 1..=2 {
+        machine.local(&["power", "on"]);
+        wait_for("a start that fails", SOON, || {
+            (machine.log().matches("it is compressed").count() >= times).then_some(())
+        });
+    }
+    assert_eq!(fs::read(variables(&machine)).unwrap(), b"the machine's own");
+    machine.signal("TERM");
+    machine.wait_end(SOON);
+}

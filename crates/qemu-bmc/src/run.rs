@@ -24,10 +24,10 @@ use tracing::info;
 
 use crate::{
     chain,
-    config::{FirmwareKind, Machines, Plan},
+    config::{Machines, Plan},
     console::{Console, Sinks},
     foundation::{self, Foundation, Owner, Services},
-    machine::{Agent, CDROMS, Driver, End, Stop, argv::Sockets},
+    machine::{Agent, CDROMS, Driver, End, FirmwareReset, Stop, argv::Sockets},
     os::life::Life,
     serve::{
         control::Control,
@@ -123,8 +123,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         },
     );
 
-    let firmware_afresh =
-        !same_life && matches!(&plan.machine.firmware.kind, FirmwareKind::Uefi(uefi) if uefi.reset);
+    let firmware_reset = FirmwareReset::of(&plan.machine.firmware, &life, &plan.paths.run_dir);
     let agent = plan.machine.guest_agent.then(|| {
         let socket = Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket).agent;
         let (agent, serve) = Agent::serve(socket, Arc::clone(&controller));
@@ -145,7 +144,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
         agent,
         stop,
         power_on,
-        firmware_afresh,
+        firmware_reset,
     };
     let driver = tokio::spawn(async { driver.run().await.context("prepare the machine's driver") });
     let hurried = "the machine is switched off at once";

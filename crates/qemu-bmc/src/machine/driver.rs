@@ -35,6 +35,7 @@ use super::{
     companion::{Companions, Loss, Shown},
     connection::ANSWER_LIMIT,
     disk::{self, Written},
+    firmware::Reset as FirmwareReset,
     guest::{Guest, Happening, Record},
     load::{self, Capacity, Sampler},
     messages::Messages,
@@ -114,7 +115,7 @@ pub(crate) struct Driver {
     /// Whether the machine is to start with the program.
     pub(crate) power_on: bool,
     /// Whether the machine's next start is to find its firmware's variables as new.
-    pub(crate) firmware_afresh: bool,
+    pub(crate) firmware_reset: FirmwareReset,
 }
 
 impl Driver {

@@ -6,6 +6,7 @@
 //! may be started.
 
 pub(crate) mod log;
+mod reset;
 mod variables;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use reset::Reset;
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{FirmwareKind, FirmwarePlan, Keys, Platform, UefiPlan};

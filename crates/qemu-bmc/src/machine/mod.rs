@@ -45,4 +45,5 @@ pub(crate) use agent::Agent;
 pub(crate) use boot::{CDROMS, usual_order};
 pub(crate) use companion::Shown as ShownCompanion;
 pub(crate) use driver::{Driver, End, Order, Stop, preview};
+pub(crate) use firmware::Reset as FirmwareReset;
 pub(crate) use foreign::{Foreign, StartCommand};

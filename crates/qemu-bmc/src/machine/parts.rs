@@ -50,10 +50,11 @@ impl Parts {
         afresh: bool,
     ) -> Result<Self, Error> {
         let firmware = FirmwareFiles::find(&plan.firmware, &paths.state_dir)?;
-        firmware.make(afresh)?;
         let seed = seed::make(plan, paths, node)?;
         let parts = Self::with(plan, disk::make(&plan.storage, paths, written)?, firmware, seed, paths)?;
         parts.tpm.as_ref().map(Tpm::make_folder).transpose()?;
+        // Last: a machine that lacks anything else has lost nothing.
+        parts.firmware.make(afresh)?;
         Ok(parts)
     }
 

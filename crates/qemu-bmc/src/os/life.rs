@@ -29,12 +29,26 @@ impl Life {
     pub(crate) fn take_up(run_dir: &Path) -> (Self, bool) {
         let life = std::env::var(VARIABLE).map_or_else(|_| Self::begin(), Self);
         let path = run_dir.join("life.json");
-        let last: Option<String> = store::read_or_set_aside(&path);
-        if let Err(error) = store::write(&path, &life.0) {
+        let same = life.is_written(&path);
+        life.write(&path);
+        (life, same)
+    }
+
+    /// Whether it was this life that was last written into a file.
+    pub(crate) fn is_written(&self, path: &Path) -> bool {
+        store::read_or_set_aside::<String>(path).as_ref() == Some(&self.0)
+    }
+
+    /// Writes this life into a file.
+    pub(crate) fn write(&self, path: &Path) {
+        if let Err(error) = store::write(path, &self.0) {
             tracing::warn!("{error}");
         }
-        let same = last.as_ref() == Some(&life.0);
-        (life, same)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(name.into())
     }
 
     /// Gives this life to a process that is about to be started.

@@ -35,7 +35,7 @@ settings! {
     );
     VM_UEFI_RESET: bool = Setting::new(
         "VM_UEFI_RESET", "machine.uefi_reset", "false", value::flag, FLAG,
-        "make the node's UEFI variables anew at each start of the container, not at each power on; the last ones are kept beside them",
+        "make the node's UEFI variables anew at each start of the container, not at each power on; those that were are kept beside them",
     );
     VM_UEFI_SHELL: bool = Setting::new(
         "VM_UEFI_SHELL", "machine.uefi_shell", "false", value::flag, FLAG,

@@ -36,7 +36,7 @@ impl Machine {
         info!("a machine is running already (process {}): it is taken over", process.pid());
         let losses = self.companions.take_over();
         // It started with what it was to start with.
-        self.driver.firmware_afresh = false;
+        self.driver.firmware_reset.done();
         // A QEMU whose sockets are not there, or whose guest has never run, was being started.
         let mut half_started = !self.sockets.qmp.exists();
         let Adopted { guest, serial, ipmi } = Guest::adopt(process, setup, &self.sockets).await;

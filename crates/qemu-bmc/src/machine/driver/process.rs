@@ -108,7 +108,6 @@ impl Machine {
             Record::forget(&run_dir);
             return Err(StartError::from(error).into());
         }
-        self.driver.firmware_afresh = false;
         self.controller().with(|bmc| bmc.drives_are_filled());
         self.driver.screen.send_replace(HostScreen::On(self.sockets.vnc.clone()));
         self.guest = Some(guest);
@@ -131,12 +130,13 @@ impl Machine {
         }
     }
 
-    async fn parts(&self, node: uuid::Uuid, written: Written) -> Result<Parts, Error> {
+    async fn parts(&mut self, node: uuid::Uuid, written: Written) -> Result<Parts, Error> {
         let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
-        let afresh = self.driver.firmware_afresh;
+        let afresh = self.driver.firmware_reset.is_due();
         // A slow disk must not keep the doors from answering.
         let parts =
             tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, node, written, afresh)).await??;
+        self.driver.firmware_reset.done();
         for remark in &parts.remarks {
             warn!("{remark}");
         }

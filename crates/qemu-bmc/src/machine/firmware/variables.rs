@@ -7,11 +7,15 @@ use std::{
 
 use super::FirmwareError;
 
+/// How many of the same kind are kept.
+const ASIDE_MAX: usize = 9;
+
 /// Makes the variables where there are none yet. Those that are there and are not used are set aside, not lost:
 /// with `afresh`, and where their size says that they belong to another build of the firmware, which this one
 /// could not read.
 pub(super) fn make(template: &Path, variables: &Path, afresh: bool) -> Result<(), FirmwareError> {
-    let wanted = fs::metadata(template).map_err(failed("look at", template))?.len();
+    let fresh = fs::read(template).map_err(failed("read", template))?;
+    let wanted = fresh.len() as u64;
     match fs::metadata(variables) {
         Ok(_) if afresh => {
             let aside = set_aside(variables, "before-reset")?;
@@ -35,7 +39,6 @@ pub(super) fn make(template: &Path, variables: &Path, afresh: bool) -> Result<()
         }
         Err(source) => return Err(failed("look at", variables)(source)),
     }
-    let fresh = fs::read(template).map_err(failed("read", template))?;
     crate::os::atomic_file::write(variables, &fresh, 0o600).map_err(|error| FirmwareError::File {
         doing: "write",
         path: variables.to_owned(),
@@ -43,8 +46,15 @@ pub(super) fn make(template: &Path, variables: &Path, afresh: bool) -> Result<()
     })
 }
 
+/// Gives variables another name, under which nothing is yet: the first ones that were set aside are those that
+/// somebody may miss, so they stay. Where all names are taken, the last is given again.
 fn set_aside(variables: &Path, why: &str) -> Result<PathBuf, FirmwareError> {
-    let aside = variables.with_extension(format!("fd.{why}"));
+    let name = |number| match number {
+        1 => variables.with_extension(format!("fd.{why}")),
+        number => variables.with_extension(format!("fd.{why}.{number}")),
+    };
+    let free = (1..ASIDE_MAX).map(name).find(|name| name.symlink_metadata().is_err());
+    let aside = free.unwrap_or_else(|| name(ASIDE_MAX));
     fs::rename(variables, &aside).map_err(failed("set aside", variables))?;
     Ok(aside)
 }
@@ -106,5 +116,18 @@ mod tests {
         fs::write(&bench.variables, b"mine!").unwrap();
         assert_eq!(bench.made(true), b"fresh");
         assert_eq!(bench.aside("before-reset"), b"mine!");
+    }
+
+    #[test]
+    fn what_was_set_aside_first_stays_however_often_variables_start_afresh() {
+        let bench = Bench::new();
+        for start in 0..20_u8 {
+            fs::write(&bench.variables, [start; 5]).unwrap();
+            assert_eq!(bench.made(true), b"fresh");
+        }
+        assert_eq!(bench.aside("before-reset"), [0; 5]);
+        assert_eq!(bench.aside("before-reset.2"), [1; 5]);
+        assert_eq!(bench.aside("before-reset.9"), [19; 5], "the last ones too");
+        assert_eq!(fs::read_dir(bench.folder.path()).unwrap().count(), 2 + ASIDE_MAX);
     }
 }
