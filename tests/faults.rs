@@ -357,3 +357,19 @@ fn the_restore_policy_decides_what_follows_a_stop() {
         }
     }
 }
+
+#[test]
+fn what_was_written_on_a_disk_that_forgets_goes_also_if_nobody_saw_the_machine_end() {
+    let mut machine = Setup::new().with("VM_DISK_SIZE", "1M").with("VM_DISK_EPHEMERAL", "true").start();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+    let overlay = machine.folder().join("run/disk0.ephemeral.qcow2");
+    assert!(overlay.exists());
+    let qemu = machine.qemu_pid().unwrap();
+    machine.signal("KILL");
+    machine.wait_end(SOON);
+    signal(qemu, "KILL");
+    machine.launch();
+    wait_for("the overlay goes", SOON, || (!overlay.exists()).then_some(()));
+    machine.wait_power("off", SOON);
+}

@@ -414,14 +414,14 @@ impl Machine {
 
     async fn power(&mut self, request: PowerRequest) {
         match request {
-            PowerRequest::On => self.power_on().await,
+            PowerRequest::On => self.power_on(Written::Forgotten).await,
             PowerRequest::Off => self.power_off().await,
             PowerRequest::Cycle => {
                 self.power_off().await;
                 let interval = self.controller().with(|bmc| bmc.cycle_interval());
                 let stopped = self.driver.stop.wait_for(|stop| *stop != Stop::No);
                 if time::timeout(interval, stopped).await.is_err() {
-                    self.power_on().await;
+                    self.power_on(Written::Forgotten).await;
                 }
             }
             PowerRequest::Reset => self.reset().await,
@@ -435,11 +435,11 @@ impl Machine {
         }
     }
 
-    async fn power_on(&mut self) {
+    async fn power_on(&mut self, written: Written) {
         if self.guest.is_some() || !self.wait_for_interfaces().await {
             return;
         }
-        match self.start(Written::Forgotten).await {
+        match self.start(written).await {
             Ok(()) => self.report(Fact::Started),
             Err(error) => self.report(Fact::StartFailed { reason: chain(&*error) }),
         }

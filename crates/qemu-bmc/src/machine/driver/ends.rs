@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::{
     super::agent,
+    super::disk::Written,
     super::guest::{Adopted, Found, Guest, Record},
     Machine, Stop,
 };
@@ -31,6 +32,7 @@ impl Machine {
         let Some(Found { process, setup, nics }) = Record::find(&self.driver.paths.run_dir) else {
             self.companions.take_over();
             self.release().await;
+            self.throw_away().await;
             return;
         };
         info!("a machine is running already (process {}): it is taken over", process.pid());
@@ -46,7 +48,8 @@ impl Machine {
             self.guest = Some(guest);
             self.end_process().await;
             Record::forget(&self.driver.paths.run_dir);
-            self.power_on().await;
+            // No guest has written anything since, and before a reset it has: that stays.
+            self.power_on(Written::Kept).await;
             return;
         }
         if let Some(stream) = serial {
