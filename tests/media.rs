@@ -150,3 +150,21 @@ fn a_controller_that_is_killed_in_the_middle_of_a_change_leaves_a_drive_that_can
     machine.local(&["media", "insert", &good]).ok();
     assert_eq!(machine.local(&["media"]).ok(), format!("cdrom0  {good}\n"));
 }
+
+#[test]
+fn what_was_inserted_is_checked_and_where_it_is_missing_the_way_out_is_named() {
+    let machine = Setup::new().start();
+    let good = small_image(&machine);
+    machine.local(&["media", "insert", &good]).ok();
+    let said = machine.local(&["check"]).ok();
+    assert!(said.contains(&format!("cdrom0 has {good} in it")), "{said}");
+    assert!(said.contains("drive=cdrom0-image"), "{said}");
+
+    fs::remove_file(&good).unwrap();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_log("the machine did not start: drive cdrom0: open", SOON);
+    machine.wait_log("qemu-bmc media eject --drive cdrom0", SOON);
+    machine.local(&["media", "eject", "--drive", "cdrom0"]).ok();
+    machine.local(&["power", "on"]).ok();
+    machine.wait_power("on", SOON);
+}

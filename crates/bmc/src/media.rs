@@ -16,7 +16,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bmc, Event, Fact, Requester};
+use crate::{Bmc, Event, Fact, Requester, Saved};
 
 /// How many outcomes are remembered for whoever asked.
 const OUTCOMES: usize = 16;
@@ -81,6 +81,18 @@ pub(crate) struct SavedDrive {
     medium: Option<String>,
 }
 
+/// What was kept of a drive, unless the settings have put something else into it since.
+fn kept<'a>(saved: &'a [SavedDrive], name: &str, configured: Option<&str>) -> Option<&'a SavedDrive> {
+    saved.iter().find(|saved| saved.name == name && saved.configured.as_deref() == configured)
+}
+
+impl Saved {
+    /// What is in a drive that the settings put `configured` into.
+    pub fn medium<'a>(&'a self, drive: &str, configured: Option<&'a str>) -> Option<&'a str> {
+        kept(&self.drives, drive, configured).map_or(configured, |kept| kept.medium.as_deref())
+    }
+}
+
 /// The drives, what was asked of them, and what became of that.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Media {
@@ -120,7 +132,7 @@ impl Bmc {
     pub fn set_drives(&mut self, drives: impl IntoIterator<Item = (String, Option<String>)>) {
         let saved = std::mem::take(&mut self.media.saved);
         let drives = drives.into_iter().map(|(name, configured)| {
-            let kept = saved.iter().find(|saved| saved.name == name && saved.configured == configured);
+            let kept = kept(&saved, &name, configured.as_deref());
             let medium = kept.map_or_else(|| configured.clone(), |kept| kept.medium.clone());
             Drive { name, medium, tray_open: false, configured, anew: kept.is_none() }
         });
@@ -268,6 +280,9 @@ mod tests {
         insert(&mut bmc, Some("/b.iso"), Ok(()));
         assert_eq!(restarted(&bmc, Some("/a.iso")).drives()[0].medium.as_deref(), Some("/b.iso"));
         assert_eq!(restarted(&bmc, Some("/c.iso")).drives()[0].medium.as_deref(), Some("/c.iso"));
+        let saved = bmc.to_saved(Instant::now());
+        assert_eq!(saved.medium("cdrom0", Some("/a.iso")), Some("/b.iso"));
+        assert_eq!(saved.medium("cdrom0", Some("/c.iso")), Some("/c.iso"));
         insert(&mut bmc, None, Ok(()));
         assert_eq!(restarted(&bmc, Some("/a.iso")).drives()[0].medium, None);
     }

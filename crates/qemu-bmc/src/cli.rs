@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use bmc::Saved;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 pub(crate) use self::{
@@ -25,8 +26,8 @@ use self::{
     output::output,
 };
 use crate::{
-    config::{self, Machines, Plan},
-    machine::{argv, emulator::Emulator, kvm, parts::Parts, preview},
+    config::{self, Machines, Medium, Plan},
+    machine::{CDROMS, argv, emulator::Emulator, kvm, parts::Parts, preview},
     nics::host::Host,
     serve::{
         control::{CompanionLine, LogEntry, NicLine, PowerName, Request, Response, SelAction, Status},
@@ -94,8 +95,16 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
     if let Some(seed) = &parts.seed {
         writeln!(out, "\nThe guest's cloud-init finds: {}", seed.contents)?;
     }
+    let store = Store::new(&plan.paths.state_dir);
+    let media = in_drives(plan, &store.look());
+    for ((drive, medium), configured) in CDROMS.iter().zip(&media).zip(&plan.machine.storage.cdroms) {
+        if medium != configured {
+            let shown = medium.as_ref().map_or_else(|| "nothing".into(), ToString::to_string);
+            writeln!(out, "\n{drive} has {shown} in it (qemu-bmc media), whatever the settings put there")?;
+        }
+    }
     let kvm = kvm::is_likely(hardware);
-    let identity = Store::new(&plan.paths.state_dir).identity(&plan.machine.identity);
+    let identity = store.identity(&plan.machine.identity);
     let links = Host::open(&plan.paths.run_dir).ok().and_then(|host| host.links().ok()).unwrap_or_default();
     let node = uuid::Uuid::from_bytes(identity.uuid);
     let arguments = argv::arguments(&argv::Spec {
@@ -104,7 +113,7 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
         accelerator: if kvm { argv::Accelerator::Kvm } else { argv::Accelerator::Tcg },
         parts: &parts,
         sockets: &argv::Sockets::new(&plan.paths.run_dir, &plan.paths.qmp_socket),
-        media: &plan.machine.storage.cdroms,
+        media: &media,
         nics: &preview(&plan.machine, node, &links),
         order: &crate::machine::usual_order(&plan.machine.boot),
         setup: false,
@@ -122,6 +131,15 @@ fn check_one(plan: &Plan) -> anyhow::Result<()> {
         bail!("this QEMU can't be the machine: {}", lacks.join("; "));
     }
     Ok(())
+}
+
+/// What is in the CD drives, whoever put it there.
+fn in_drives(plan: &Plan, saved: &Saved) -> Vec<Option<Medium>> {
+    let drives = CDROMS.iter().zip(&plan.machine.storage.cdroms).map(|(name, configured)| {
+        let configured = configured.as_ref().map(ToString::to_string);
+        saved.medium(name, configured.as_deref()).and_then(|medium| medium.parse().ok())
+    });
+    drives.collect()
 }
 
 /// `qemu-bmc settings`.

@@ -83,6 +83,12 @@ impl Store {
         Ok(Some(saved))
     }
 
+    /// What was kept, for whoever only looks: nothing where it can't be read.
+    pub(crate) fn look(&self) -> Saved {
+        let text = fs::read(self.path()).map(Zeroizing::new);
+        text.ok().and_then(|text| legible(&text)).map(|(saved, _)| saved).unwrap_or_default()
+    }
+
     /// Puts the state into its file, whole or not at all, without waiting for the disk.
     ///
     /// # Errors

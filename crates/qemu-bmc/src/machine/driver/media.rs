@@ -49,6 +49,17 @@ impl Machine {
         drives.into_iter().map(|drive| drive.medium.and_then(|medium| medium.parse().ok())).collect()
     }
 
+    /// The same, seen to be there.
+    pub(super) async fn readable_media(&self) -> Result<Vec<Option<Medium>>, String> {
+        let media = self.media();
+        for (id, medium) in CDROMS.iter().zip(&media) {
+            readable(medium.as_ref()).await.map_err(|why| {
+                format!("drive {id}: {why}; qemu-bmc media eject --drive {id} empties the drive")
+            })?;
+        }
+        Ok(media)
+    }
+
     pub(super) async fn change_medium(&mut self, change: MediumChange) {
         let medium = match change.medium.as_deref().map(str::parse::<Medium>).transpose() {
             Ok(medium) => medium,
@@ -122,7 +133,7 @@ fn contents(drive: &BlockDevice) -> Option<Option<String>> {
 }
 
 /// Whether a medium can be had. Web servers are asked when QEMU opens it.
-pub(super) async fn readable(medium: Option<&Medium>) -> Result<(), String> {
+async fn readable(medium: Option<&Medium>) -> Result<(), String> {
     let Some(Medium::File(path)) = medium else { return Ok(()) };
     let (shown, path) = (path.display().to_string(), path.clone());
     match time::timeout(LOOK_LIMIT, tokio::task::spawn_blocking(move || look(&path))).await {

@@ -52,6 +52,7 @@ impl Machine {
 
     async fn launch(&mut self, written: Written) -> Result<(), Error> {
         (self.settling, self.order_stale) = (None, false);
+        let media = self.readable_media().await?;
         let choice = self.controller().with(|bmc| bmc.boot().choice());
         let setup = choice.device == BootDevice::Setup;
         let order = boot::order(&self.driver.plan.boot, choice.device);
@@ -60,7 +61,6 @@ impl Machine {
         let node = uuid::Uuid::from_bytes(identity.uuid);
         let prepared = self.nics.prepare(node).await;
         let parts = self.parts(node, written).await?;
-        let media = self.media();
         self.companions.start(parts.companions(&self.sockets)).await?;
         self.show_companions();
         let arguments = argv::arguments(&argv::Spec {
