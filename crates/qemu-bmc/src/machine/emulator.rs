@@ -7,17 +7,17 @@ use std::{
     collections::HashSet,
     ffi::{OsStr, OsString},
     fmt, io,
-    io::{Read as _, Write as _},
     path::Path,
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
     time::Duration,
 };
 
+use rustix::thread::CapabilitySet;
 use serde_json::{Value, json};
 
-use crate::config::{HardwarePlan, Platform};
+use crate::{
+    config::{HardwarePlan, Platform},
+    os::children::{Brief, BriefError, Said},
+};
 
 /// How long it may take to answer, on a host that has much else to do.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -59,7 +59,8 @@ impl Emulator {
             ["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-qmp", "stdio"];
         let said = qemu.run(&monitor, &questions())?;
         let strange = || qemu.strange(&said);
-        let answer = |id: &str| answer(&said.out, id).ok_or_else(strange);
+        let out = String::from_utf8_lossy(&said.out);
+        let answer = |id: &str| answer(&out, id).ok_or_else(strange);
         let version = answer("query-version")?;
         let number = |part: &str| {
             version.pointer(&format!("/qemu/{part}")).and_then(Value::as_u64).ok_or_else(strange)
@@ -70,7 +71,7 @@ impl Emulator {
             architecture: text(&answer("query-target")?, "arch").unwrap_or_default().to_owned(),
             machines: names(&answer("query-machines")?, &["name", "alias"]),
             cpus: names(&answer("query-cpu-definitions")?, &["name"]),
-            devices: devices(&qemu.run(&["-device", "help"], "")?.out),
+            devices: devices(&String::from_utf8_lossy(&qemu.run(&["-device", "help"], "")?.out)),
         })
     }
 
@@ -180,58 +181,27 @@ struct Asked<'a> {
     package: &'static str,
 }
 
-struct Said {
-    out: String,
-    err: String,
-}
-
 impl Asked<'_> {
     fn name(&self) -> String {
         self.program.display().to_string()
     }
 
     fn strange(&self, said: &Said) -> AskError {
-        AskError::Strange {
-            program: self.name(),
-            said: said.err.lines().next().unwrap_or_default().to_owned(),
-        }
+        let said = String::from_utf8_lossy(&said.err);
+        AskError::Strange { program: self.name(), said: said.lines().next().unwrap_or_default().to_owned() }
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> Result<Said, AskError> {
-        let failed = |source| AskError::Run { program: self.name(), source };
-        let mut command = Command::new(self.program);
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // This program's environment may hold passwords.
-        command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        let mut child = command.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => AskError::Missing { program: self.name(), package: self.package },
-            _ => failed(source),
-        })?;
-        // One that ends without reading has more to say on its way out than this.
-        let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
-        let (out, err) = (read(child.stdout.take()), read(child.stderr.take()));
-        let out = out.recv_timeout(LIMIT);
-        if out.is_err() {
-            let _ = child.kill();
-        }
-        child.wait().map_err(failed)?;
-        let out = out.map_err(|_| AskError::Silent { program: self.name() })?;
-        Ok(Said { out, err: err.recv_timeout(LIMIT).unwrap_or_default() })
+        // As when it runs the guest: it may be in a folder of another user's.
+        let qemu = Brief::new(self.program, LIMIT).keep(CapabilitySet::DAC_OVERRIDE);
+        qemu.args(arguments).input(input).run().map_err(|error| match error {
+            BriefError::Run(source) if source.kind() == io::ErrorKind::NotFound => {
+                AskError::Missing { program: self.name(), package: self.package }
+            }
+            BriefError::Run(source) => AskError::Run { program: self.name(), source },
+            BriefError::Late(_) => AskError::Silent { program: self.name() },
+        })
     }
-}
-
-/// Reads a pipe to its end, elsewhere.
-fn read(pipe: Option<impl io::Read + Send + 'static>) -> mpsc::Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // What was read until then counts.
-            let _ = pipe.take(16 << 20).read_to_end(&mut bytes);
-        }
-        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
-    receiver
 }
 
 #[cfg(test)]

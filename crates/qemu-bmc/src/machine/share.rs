@@ -14,15 +14,17 @@
 
 use std::{
     ffi::OsString,
-    io,
     path::{Path, PathBuf},
-    process::Command,
+    time::Duration,
 };
 
 use rustix::thread::CapabilitySet;
 
 use super::companion::{Companion, Role, find_program};
-use crate::config::{Share, ShareMode, SharesPlan};
+use crate::{
+    config::{Share, ShareMode, SharesPlan},
+    os::children::{Brief, BriefError},
+};
 
 const PROGRAM: &str = "virtiofsd";
 
@@ -41,6 +43,9 @@ const OF_A_SERVER: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETFCAP)
     .union(CapabilitySet::SETPCAP);
 
+/// How long it may take to say what it is.
+const LIMIT: Duration = Duration::from_secs(10);
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ShareError {
     #[error(
@@ -48,7 +53,7 @@ pub(crate) enum ShareError {
     )]
     NoProgram,
     #[error("run {}: {source}", program.display())]
-    Run { program: PathBuf, source: io::Error },
+    Run { program: PathBuf, source: BriefError },
     #[error(
         "{} shares nothing for reading alone: install a newer {PROGRAM}, or set VM_SHARE_MODE=9p",
         program.display()
@@ -125,9 +130,9 @@ impl Daemon {
     fn find() -> Result<Self, ShareError> {
         let known = || PLACES.iter().map(PathBuf::from).find(|place| place.is_file());
         let program = find_program(PROGRAM).or_else(known).ok_or(ShareError::NoProgram)?;
-        let help = Command::new(&program).arg("--help").env_clear().output();
+        let help = Brief::new(&program, LIMIT).args(["--help"]).run();
         let help = help.map_err(|source| ShareError::Run { program: program.clone(), source })?;
-        let is_old = !String::from_utf8_lossy(&help.stdout).contains("--shared-dir");
+        let is_old = !String::from_utf8_lossy(&help.out).contains("--shared-dir");
         let mine =
             rustix::thread::capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
         Ok(Self { program, is_old, can_chroot: mine.contains(CapabilitySet::SYS_CHROOT) })

@@ -18,6 +18,7 @@
 //! and init use it in their ways, takes other people's exit statuses. So here nothing is known by number but
 //! to find a process again, and then its start time must be right as well ([`Token`]).
 
+mod brief;
 mod launch;
 mod token;
 
@@ -32,6 +33,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus};
 use tokio::io::unix::AsyncFd;
 
+pub(crate) use brief::{Brief, BriefError, Said};
 pub(crate) use launch::Spawn;
 #[cfg(test)]
 pub(crate) use launch::User;

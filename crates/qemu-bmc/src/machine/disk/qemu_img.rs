@@ -1,15 +1,25 @@
-//! `qemu-img`, which knows all formats.
+//! `qemu-img`, which knows all formats, and so is what a malicious image aims at.
 
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::Command,
+    time::Duration,
 };
 
+use rustix::thread::CapabilitySet;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Error, in_use};
-use crate::config::DiskFormat;
+use crate::{
+    config::DiskFormat,
+    os::children::{Brief, BriefError},
+};
+
+/// How long it may look at an image.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How long it may write one: there are file systems on which that takes every byte of it.
+const WRITE: Duration = Duration::from_secs(3600);
 
 /// What it says of an image.
 #[derive(Debug, Deserialize)]
@@ -54,7 +64,7 @@ pub(super) fn info(path: &Path, format: Option<DiskFormat>, shared: bool) -> Res
     if let Some(format) = &format {
         arguments.extend(["-f", format]);
     }
-    let output = run(path, &arguments, &[path.as_os_str()])?;
+    let output = run(path, LOOK, &arguments, &[path.as_os_str()])?;
     json(path, &output)
 }
 
@@ -72,30 +82,39 @@ pub(super) fn create(
         arguments.extend([OsStr::new("-F"), OsStr::new(base_format), OsStr::new("-b"), base.as_os_str()]);
     }
     let operands: Vec<_> = std::iter::once(path.as_os_str()).chain(size.as_ref().map(OsStr::new)).collect();
-    run(path, &arguments, &operands).map(drop)
+    run(path, WRITE, &arguments, &operands).map(drop)
 }
 
 /// Makes an image larger.
 pub(super) fn grow(path: &Path, format: DiskFormat, size: u64) -> Result<(), Error> {
     let size = size.to_string();
-    run(path, &["resize", "-q", "-f", &format.to_string()], &[path.as_os_str(), OsStr::new(&size)]).map(drop)
+    let arguments = ["resize", "-q", "-f", &format.to_string()];
+    run(path, WRITE, &arguments, &[path.as_os_str(), OsStr::new(&size)]).map(drop)
 }
 
 fn json<T: DeserializeOwned>(path: &Path, output: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(output).map_err(|error| Error::unusable(path, format!("qemu-img: {error}")))
 }
 
-fn run(path: &Path, arguments: &[impl AsRef<OsStr>], operands: &[&OsStr]) -> Result<Vec<u8>, Error> {
-    let output = Command::new("qemu-img")
-        .args(arguments)
-        .arg("--")
-        .args(operands)
-        .output()
-        .map_err(|source| Error::NoTool { path: path.to_owned(), source })?;
-    if output.status.success() {
-        return Ok(output.stdout);
+fn run(
+    path: &Path,
+    limit: Duration,
+    arguments: &[impl AsRef<OsStr>],
+    operands: &[&OsStr],
+) -> Result<Vec<u8>, Error> {
+    // As QEMU: images that root was given may be another user's.
+    let tool = Brief::new("qemu-img", limit).keep(CapabilitySet::DAC_OVERRIDE);
+    let output = tool.args(arguments).args(["--"]).args(operands).run().map_err(|error| match error {
+        BriefError::Run(source) => Error::NoTool { path: path.to_owned(), source },
+        BriefError::Late(limit) => Error::unusable(
+            path,
+            format!("qemu-img was not done with it within {limit:?}; does its file system answer?"),
+        ),
+    })?;
+    if output.success {
+        return Ok(output.out);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8_lossy(&output.err);
     if in_use::is_lock(&said) {
         let path = in_use::locked_path(&said).unwrap_or(path).to_owned();
         return Err(Error::InUse { holder: in_use::holder(&path), path });

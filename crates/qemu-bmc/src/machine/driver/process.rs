@@ -16,7 +16,7 @@ use super::{
         kvm,
         parts::Parts,
     },
-    Machine,
+    Machine, Stop,
     nics::Prepared,
 };
 use crate::{
@@ -134,8 +134,15 @@ impl Machine {
         let (plan, paths) = (self.driver.plan.clone(), self.driver.paths.clone());
         let afresh = self.driver.firmware_reset.is_due();
         // A slow disk must not keep the doors from answering.
-        let parts =
-            tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, node, written, afresh)).await??;
+        let making = tokio::task::spawn_blocking(move || Parts::make(&plan, &paths, node, written, afresh));
+        let mut stop = self.driver.stop.clone();
+        let parts = tokio::select! {
+            parts = making => parts??,
+            // Nor must a file system that hangs keep the program from ending.
+            Ok(_) = stop.wait_for(|stop| *stop != Stop::No) => {
+                return Err("the program is to stop, and the disks are not ready".into());
+            }
+        };
         self.driver.firmware_reset.done();
         for remark in &parts.remarks {
             warn!("{remark}");

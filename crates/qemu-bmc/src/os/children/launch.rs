@@ -187,7 +187,7 @@ fn reserve(mut wanted: Vec<(RawFd, OwnedFd)>) -> Result<Vec<(RawFd, OwnedFd)>, (
 
 /// What the child does to itself before it becomes the program. Made before the fork, where memory can be
 /// had.
-struct InChild {
+pub(super) struct InChild {
     announcement: Option<RawFd>,
     /// The number that a descriptor shall have, and the one that it has.
     inherited: Vec<(RawFd, RawFd)>,
@@ -212,7 +212,12 @@ impl From<User> for Identity {
 }
 
 impl InChild {
-    fn prepare(&self) -> io::Result<()> {
+    /// What a child has to do that is given nothing but these capabilities.
+    pub(super) fn confined(capabilities: CapabilitySet) -> Self {
+        Self { announcement: None, inherited: Vec::new(), identity: None, capabilities: Some(capabilities) }
+    }
+
+    pub(super) fn prepare(&self) -> io::Result<()> {
         rustix::process::setsid()?;
         if let Some(file) = self.announcement {
             // SAFETY: it is open in this child until its number is given to another, below.
