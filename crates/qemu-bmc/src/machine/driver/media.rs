@@ -267,3 +267,6 @@ fn refusal(error: &qmp::Error) -> String {
         error => chain(error),
     }
 }
+
+#[cfg(test)]
+mod tests;
