@@ -169,7 +169,7 @@ pub(crate) fn arguments(spec: &Spec<'_>) -> Vec<OsString> {
     }
 
     if let Some(file) = &plan.hardware.qemu_config {
-        line.pair("-readconfig", &[Part::Path(file)]);
+        line.file("-readconfig", file);
     }
     line.0.extend(plan.hardware.extra_args.iter().map(OsString::from));
     line.0

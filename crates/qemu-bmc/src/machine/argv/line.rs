@@ -37,6 +37,11 @@ impl Line {
         self.0.push(OsString::from_vec(value));
     }
 
+    /// A value that is a path and nothing else, in which QEMU looks for no syntax.
+    pub(super) fn file(&mut self, option: &str, path: &Path) {
+        self.0.extend([option.into(), path.into()]);
+    }
+
     /// Block devices are said in JSON, which needs no escaping of our own.
     pub(super) fn blockdev(&mut self, node: serde_json::Value) {
         self.words(&["-blockdev", &node.to_string()]);
@@ -62,5 +67,8 @@ mod tests {
         line.pair("-name", &[Part::Text("guest="), Part::Value("a,id=b")]);
         line.pair("-chardev", &[Part::Text("socket,path="), Part::Path(Path::new("/tmp/a, b=c"))]);
         assert_eq!(line.0, ["-name", "guest=a,,id=b", "-chardev", "socket,path=/tmp/a,, b=c"]);
+        let mut line = Line::default();
+        line.file("-readconfig", Path::new("/tmp/a,b"));
+        assert_eq!(line.0, ["-readconfig", "/tmp/a,b"]);
     }
 }
