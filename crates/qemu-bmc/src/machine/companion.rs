@@ -334,13 +334,21 @@ async fn until_listening(socket: &Path) {
 /// Whether the kernel lists the socket as one that connections can be made to (proc_net(5), `unix`: field 4 is
 /// `__SO_ACCEPTCON`). Some sandboxes have no such list: there it is enough that the socket exists.
 fn listens(socket: &Path) -> bool {
-    const ACCEPTS: &str = "00010000";
     let Ok(list) = fs::read("/proc/net/unix") else { return socket.exists() };
-    let list = String::from_utf8_lossy(&list);
-    let socket = socket.to_string_lossy();
-    list.lines().any(|line| {
-        line.strip_suffix(&*socket)
-            .is_some_and(|fields| fields.split_ascii_whitespace().nth(3) == Some(ACCEPTS))
+    is_listed(&String::from_utf8_lossy(&list), &socket.to_string_lossy())
+}
+
+/// Seven fields, and the path, which may have spaces.
+fn is_listed(list: &str, socket: &str) -> bool {
+    const ACCEPTS: &str = "00010000";
+    let field = |line: &mut &str| {
+        let (field, rest) = line.trim_start_matches(' ').split_once(' ')?;
+        *line = rest;
+        Some(field.to_owned())
+    };
+    list.lines().any(|mut line| {
+        let fields: Vec<_> = (0..7).map_while(|_| field(&mut line)).collect();
+        fields.len() == 7 && line == socket && fields.get(3).is_some_and(|flags| flags == ACCEPTS)
     })
 }
 

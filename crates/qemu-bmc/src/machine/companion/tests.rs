@@ -117,3 +117,13 @@ async fn a_socket_listens_when_connections_can_be_made() {
     let _listener = UnixListener::bind(&path).unwrap();
     assert!(listens(&path));
 }
+
+#[test]
+fn a_socket_whose_path_ends_as_anothers_is_another() {
+    let list = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+                0000000000000000: 00000002 00000000 00010000 0001 01   123 /x/run/s 1\n\
+                0000000000000000: 00000002 00000000 00000000 0001 01 1234567 /run/t\n\
+                0000000000000000: 00000003 00000000 00000000 0001 03 12345\n";
+    assert!(is_listed(list, "/x/run/s 1"));
+    assert!(!is_listed(list, "/run/s 1") && !is_listed(list, "1") && !is_listed(list, "/run/t"));
+}
