@@ -163,7 +163,8 @@ impl Process {
         let id = WaitId::PidFd(process.pidfd.get_ref().as_fd());
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         process.child = rustix::process::waitid(id, options).is_ok();
-        Ok(Some(process))
+        // One that has ended keeps its number until its parent asks for its status.
+        Ok(process.try_wait()?.is_none().then_some(process))
     }
 
     fn watch(pid: Pid, child: bool) -> Result<Self, Error> {

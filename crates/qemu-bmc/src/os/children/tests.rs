@@ -279,3 +279,26 @@ async fn a_number_that_was_given_out_again_is_not_adopted() {
     assert!(!fs::exists(format!("/proc/{}", process.pid())).unwrap());
     assert!(Process::adopt(&token).unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_process_that_has_ended_and_that_its_parent_forgot_is_not_adopted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let parent =
+        shell(&format!("sleep 0.1 & echo $! > '{}'; exec sleep 1000", file.display())).start().unwrap();
+    let stat = |pid: i32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let zombie = async {
+        loop {
+            let pid = fs::read_to_string(&file).unwrap_or_default().trim().parse::<i32>();
+            if let Some(pid) = pid.ok().filter(|pid| stat(*pid).contains(") Z ")) {
+                return pid;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let zombie = tokio::time::timeout(Duration::from_secs(20), zombie).await.unwrap();
+    let token = Token::of(Pid::from_raw(zombie).unwrap()).unwrap();
+    assert!(Process::adopt(&token).unwrap().is_none());
+    parent.kill().unwrap();
+    ended(&parent).await;
+}
