@@ -25,7 +25,7 @@ use std::{
 use rustix::{process::Signal, thread::CapabilitySet};
 use tokio::{task::JoinSet, time};
 
-use super::messages::Messages;
+use super::{messages::Messages, share, tpm};
 use crate::{
     chain,
     os::children::{self, Ended, Process, Spawn, Token},
@@ -71,6 +71,14 @@ impl Role {
         }
     }
 
+    /// What it is called among programs.
+    fn program(&self) -> &'static str {
+        match self {
+            Self::Tpm => tpm::PROGRAM,
+            Self::Share(_) => share::PROGRAM,
+        }
+    }
+
     /// What it is to the guest that this one is lost.
     fn loss(&self) -> &'static str {
         match self {
@@ -83,8 +91,8 @@ impl Role {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tpm => f.write_str("the TPM (swtpm)"),
-            Self::Share(tag) => write!(f, "the shared folder {tag} (virtiofsd)"),
+            Self::Tpm => write!(f, "the TPM ({})", self.program()),
+            Self::Share(tag) => write!(f, "the shared folder {tag} ({})", self.program()),
         }
     }
 }
@@ -301,7 +309,7 @@ impl Companions {
             return Ok(voice.clone());
         }
         let path = self.run_dir.join(format!("bmc-{}-messages", role.name()));
-        let voice = Messages::open(path.clone(), &role.to_string())
+        let voice = Messages::open(path.clone(), &role.to_string(), Path::new(role.program()))
             .map_err(|source| Error::Prepare { path, source })?;
         self.voices.insert(role.clone(), voice.clone());
         Ok(voice)

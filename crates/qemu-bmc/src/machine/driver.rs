@@ -124,7 +124,11 @@ impl Driver {
     pub(crate) async fn run(mut self) -> std::io::Result<End> {
         self.power_on |= interfaces::takes_over_a_start(&self.paths.run_dir);
         let sockets = Sockets::new(&self.paths.run_dir, &self.paths.qmp_socket);
-        let messages = Messages::open(self.paths.run_dir.join("bmc-qemu-messages"), "QEMU")?;
+        let messages = Messages::open(
+            self.paths.run_dir.join("bmc-qemu-messages"),
+            "QEMU",
+            &self.plan.hardware.qemu_binary,
+        )?;
         let nics = Nics::new(&self.plan, &self.paths.run_dir);
         let companions = Companions::new(&self.paths.run_dir);
         if !self.plan.hardware.machine.platform.has_nmi() {

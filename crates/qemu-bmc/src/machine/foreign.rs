@@ -90,7 +90,11 @@ impl Foreign {
     pub(crate) async fn run(self) -> std::io::Result<End> {
         let adopt_until = self.was_on.then(|| Instant::now() + ADOPTION);
         let messages = match &self.start {
-            Some(_) => Some(Messages::open(self.run_dir.join("bmc-start-messages"), "the start command")?),
+            Some(_) => Some(Messages::open(
+                self.run_dir.join("bmc-start-messages"),
+                "the start command",
+                "".as_ref(),
+            )?),
             None => None,
         };
         let mut machine = Machine {

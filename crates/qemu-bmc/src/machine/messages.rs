@@ -23,18 +23,21 @@ const KEPT: usize = 3;
 pub(crate) struct Messages {
     path: PathBuf,
     speaker: Arc<str>,
+    /// By what its program begins a line.
+    program: Arc<str>,
     last: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Messages {
-    /// Makes the pipe and starts to read it, until the runtime ends. `speaker` says it.
-    pub(crate) fn open(path: PathBuf, speaker: &str) -> io::Result<Self> {
+    /// Makes the pipe and starts to read it, until the runtime ends. `speaker` says it, which is this `program`.
+    pub(crate) fn open(path: PathBuf, speaker: &str, program: &Path) -> io::Result<Self> {
         match mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0) {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
         let pipe = pipe::OpenOptions::new().read_write(true).open_receiver(&path)?;
-        let messages = Self { path, speaker: speaker.into(), last: Arc::default() };
+        let program = program.file_name().unwrap_or_default().to_string_lossy().into();
+        let messages = Self { path, speaker: speaker.into(), program, last: Arc::default() };
         tokio::spawn(messages.clone().read(pipe));
         Ok(messages)
     }
@@ -89,14 +92,22 @@ impl Messages {
         if text.is_empty() || text.contains("externally provided fw_cfg item names") {
             return;
         }
-        let own_name = ["qemu-system-x86_64: ", "swtpm: "].iter().find_map(|name| text.strip_prefix(name));
-        let text = own_name.unwrap_or(&text).to_owned();
+        let text = without_name(&text, &self.program).to_owned();
         tracing::info!("{} says: {text}", self.speaker);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT {
             last.pop_front();
         }
         last.push_back(text);
+    }
+}
+
+/// A line without its program's name: who says it is said already. A program that was asked for can be a script that
+/// becomes QEMU.
+fn without_name<'a>(line: &'a str, program: &str) -> &'a str {
+    match line.split_once(": ") {
+        Some((name, rest)) if name == program || name.starts_with("qemu-system-") => rest,
+        _ => line,
     }
 }
 
@@ -109,9 +120,9 @@ mod tests {
     #[tokio::test]
     async fn the_last_words_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let messages = Messages::open(dir.path().join("pipe"), "QEMU").unwrap();
+        let messages = Messages::open(dir.path().join("pipe"), "QEMU", Path::new("/opt/my-qemu")).unwrap();
         let mut qemu = fs::File::from(messages.writer().unwrap());
-        qemu.write_all(b"one\ntwo\n\nqemu-system-x86_64: three\nfour\n").unwrap();
+        qemu.write_all(b"one\ntwo\n\nqemu-system-aarch64: three\nmy-qemu: four\n").unwrap();
         let said = async {
             while !messages.last_words().ends_with("four") {
                 tokio::task::yield_now().await;

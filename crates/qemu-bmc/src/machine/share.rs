@@ -26,7 +26,7 @@ use crate::{
     os::children::{Brief, BriefError},
 };
 
-const PROGRAM: &str = "virtiofsd";
+pub(super) const PROGRAM: &str = "virtiofsd";
 
 /// Where distributions put it, besides `PATH`.
 const PLACES: [&str; 3] = ["/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"];

@@ -16,7 +16,7 @@ use rustix::thread::CapabilitySet;
 
 use super::companion::{Companion, Role, find_program};
 
-const PROGRAM: &str = "swtpm";
+pub(super) const PROGRAM: &str = "swtpm";
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TpmError {
