@@ -7,16 +7,12 @@ mod firmware;
 mod hardware;
 mod hold;
 mod nics;
+mod paths;
 mod provisioning;
 mod shares;
 mod storage;
 
-use std::{
-    collections::HashSet,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use bmc::{Labels, Password, Privilege, Secret, sensors::standard};
 
@@ -25,17 +21,15 @@ pub(crate) use storage::disk_variable;
 use super::{
     ConfigErrors,
     hardware::Platform,
-    host::{Host, PathKind},
+    host::Host,
     plan::*,
     reader::{Findings, Reader},
     said::Texts,
     sensors,
-    settings::{self, Row, Setting, user},
+    settings::{self, Setting, user},
     value,
 };
 
-/// The longest path of a unix socket: `sun_path` less its final zero (unix(7)).
-const SOCKET_PATH_MAX: usize = 107;
 /// Slots of the user table that aren't the null user's.
 const USERS_MAX: usize = 15;
 /// What RFB's authentication uses of a password.
@@ -84,7 +78,8 @@ impl Reader<'_> {
             let vnc = self.texts.name(&settings::VNC_PORT.row);
             self.refuse(&settings::SOL_PORT.row, &format!("this is VNC's port too ({vnc})"));
         }
-        let (machine, lan) = (machine?, lan?);
+        let (machine, lan, paths) = (machine?, lan?, paths?);
+        self.check_folders(&machine, &paths);
         self.of_machine(|reader| {
             reader.check_forwards(&machine.nics.forwards, &lan, &vnc, &console);
             reader.check_interface(&machine.nics, &lan);
@@ -97,7 +92,7 @@ impl Reader<'_> {
             sensors: sensors?,
             vnc,
             console,
-            paths: paths?,
+            paths,
             times: times?,
             debug: debug?,
             warnings: Vec::new(),
@@ -336,79 +331,6 @@ impl Reader<'_> {
             log_files: log_files?,
             sol_history: sol_history?,
         })
-    }
-
-    fn paths(&mut self) -> Option<Paths> {
-        let run = self.run_dir();
-        let state = self.get(&settings::STATE_DIR);
-        let qmp = self.get(&settings::QMP_SOCK);
-        let power_state = self.get(&settings::POWER_STATE_FILE);
-
-        let (run_dir, control_socket) = run?;
-        if !self.host.can_write(&run_dir) {
-            self.refuse(&settings::RUN_DIR.row, "this folder cannot be written");
-        }
-        let state_dir = match state? {
-            None => self.default_state_dir(&run_dir),
-            Some(folder) => {
-                let folder = self.its_own(&settings::STATE_DIR.row, folder);
-                match (self.host.can_write(&folder), self.host.kind(&folder)) {
-                    (true, _) => {}
-                    // What it holds counts all the same.
-                    (false, Some(PathKind::Folder)) => self.warn(format!(
-                        "{folder:?} cannot be written (STATE_DIR): what changes is forgotten at the next restart"
-                    )),
-                    _ => self.refuse(&settings::STATE_DIR.row, "this folder cannot be written"),
-                }
-                folder
-            }
-        };
-        let qmp_socket = qmp?.unwrap_or_else(|| run_dir.join("qmp.sock"));
-        self.check_socket(&settings::QMP_SOCK.row, &qmp_socket);
-        let power_state_file = power_state?.unwrap_or_else(|| run_dir.join("power.state"));
-
-        self.show(&settings::STATE_DIR.row, &state_dir.to_string_lossy());
-        self.show(&settings::QMP_SOCK.row, &qmp_socket.to_string_lossy());
-        self.show(&settings::POWER_STATE_FILE.row, &power_state_file.to_string_lossy());
-        Some(Paths { run_dir, state_dir, qmp_socket, power_state_file, control_socket })
-    }
-
-    /// The run folder, and the control socket in it.
-    pub(super) fn run_dir(&mut self) -> Option<(PathBuf, PathBuf)> {
-        let run_dir = self.get(&settings::RUN_DIR)?;
-        let run_dir = self.its_own(&settings::RUN_DIR.row, run_dir);
-        self.show(&settings::RUN_DIR.row, &run_dir.to_string_lossy());
-        let control_socket = run_dir.join("control.sock");
-        self.check_socket(&settings::RUN_DIR.row, &control_socket);
-        Some((run_dir, control_socket))
-    }
-
-    /// The folder of one of several machines, where one was said for all.
-    fn its_own(&self, row: &'static Row, folder: PathBuf) -> PathBuf {
-        match self.texts.folder_within(row) {
-            Some(name) => folder.join(name),
-            None => folder,
-        }
-    }
-
-    fn default_state_dir(&mut self, run_dir: &Path) -> PathBuf {
-        let volume = Path::new("/vm");
-        let folder = self.its_own(&settings::STATE_DIR.row, volume.join("bmc"));
-        // Without the volume there is nothing that outlives the container, so it isn't made up.
-        if self.host.kind(volume) == Some(PathKind::Folder) && self.host.can_write(&folder) {
-            return folder;
-        }
-        self.warn(format!(
-            "{folder:?} cannot be written: settings and UEFI variables are kept in {run_dir:?}, \
-             which may not outlive a restart; mount a volume on {volume:?} or set STATE_DIR"
-        ));
-        run_dir.to_owned()
-    }
-
-    fn check_socket(&mut self, row: &'static Row, socket: &Path) {
-        if socket.as_os_str().len() > SOCKET_PATH_MAX {
-            self.refuse(row, &format!("a socket's path would be longer than {SOCKET_PATH_MAX} bytes"));
-        }
     }
 
     fn times(&mut self) -> Option<Times> {

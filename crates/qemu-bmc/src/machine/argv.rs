@@ -25,6 +25,7 @@ use super::{
     boot,
     nic::{self, NicSet},
     parts::Parts,
+    share,
 };
 use crate::config::{BootSource, MachinePlan, Medium, SystemInterface, quoted};
 
@@ -79,6 +80,22 @@ impl Sockets {
             user_qmp: user_qmp.to_owned(),
             sercon_port: run_dir.join("bmc-sercon-port"),
         }
+    }
+
+    /// All that this machine needs in the folder, those of processes beside QEMU among them.
+    pub(crate) fn in_folder(&self, plan: &MachinePlan) -> Vec<PathBuf> {
+        let Self { folder, qmp, serial, ipmi, tpm, firmware_log, agent, vnc, .. } = self;
+        let wanted = [
+            (true, qmp),
+            (true, serial),
+            (true, vnc),
+            (plan.ipmi.is_some(), ipmi),
+            (plan.firmware.tpm, tpm),
+            (plan.firmware.log, firmware_log),
+            (plan.guest_agent, agent),
+        ];
+        let own = wanted.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, socket)| socket.clone());
+        own.chain(share::sockets(&plan.shares, folder)).collect()
     }
 }
 

@@ -121,6 +121,12 @@ impl Shares {
     }
 }
 
+/// Where QEMU finds what serves folders, unless that is QEMU itself.
+pub(crate) fn sockets(plan: &SharesPlan, run_dir: &Path) -> Vec<PathBuf> {
+    let served = plan.shares.iter().filter(|_| plan.mode == ShareMode::Virtiofs);
+    served.map(|share| socket(run_dir, &share.tag)).collect()
+}
+
 /// Where QEMU finds what serves the folder with this tag.
 pub(crate) fn socket(run_dir: &Path, tag: &str) -> PathBuf {
     run_dir.join(format!("bmc-share-{tag}.sock"))

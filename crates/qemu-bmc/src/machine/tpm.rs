@@ -22,8 +22,6 @@ pub(super) const PROGRAM: &str = "swtpm";
 pub(crate) enum TpmError {
     #[error("the TPM (VM_TPM) needs {PROGRAM}, which is not in PATH: install the package {PROGRAM}")]
     NoProgram,
-    #[error("the TPM's folder {} cannot have a comma in its name: choose another STATE_DIR", folder.display())]
-    Comma { folder: PathBuf },
     #[error("make the TPM's folder {}", folder.display())]
     Folder { folder: PathBuf, source: io::Error },
 }
@@ -39,12 +37,7 @@ impl Tpm {
     /// Looks for all that it takes. Changes nothing.
     pub(crate) fn find(state_dir: &Path) -> Result<Self, TpmError> {
         let program = find_program(PROGRAM).ok_or(TpmError::NoProgram)?;
-        let folder = state_dir.join("tpm");
-        // swtpm's options have no way to say one that separates nothing.
-        if folder.as_os_str().as_encoded_bytes().contains(&b',') {
-            return Err(TpmError::Comma { folder });
-        }
-        Ok(Self { program, folder })
+        Ok(Self { program, folder: state_dir.join("tpm") })
     }
 
     /// Makes the folder of its state.

@@ -2,10 +2,15 @@ mod firmware;
 mod nics;
 mod several;
 
-use std::{collections::HashMap, ffi::OsString, io};
+use std::{
+    collections::HashMap,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::*;
-use crate::config::{BootSource, Cpus, FirmwareKind, Machines, Networks, control_sockets};
+use crate::config::{BootSource, Cpus, FirmwareKind, Machines, Networks, control_sockets, host::PathKind};
 
 /// A machine made of a few facts.
 #[derive(Default)]
@@ -250,6 +255,33 @@ fn sockets_need_paths_that_fit() {
     let long = format!("/{}", "x".repeat(100));
     assert!(errors(&[("RUN_DIR", &long)]).contains("a socket's path would be longer than 107 bytes"));
     assert!(errors(&[("QMP_SOCK", &format!("{long}/socket"))]).contains("QMP_SOCK: got "));
+
+    let folder = |length: usize| format!("/{}", "x".repeat(length - 1));
+    let fits = |length: usize, name: &str, value: &str| {
+        let folder = folder(length);
+        let host =
+            FakeHost { folders: vec![folder.clone().leak(), "/vm", "/vm/bmc"], ..FakeHost::container() };
+        load_on(&host, &[("RUN_DIR", &folder), ("QMP_SOCK", "/q"), (name, value)]).is_ok()
+    };
+    assert!(fits(91, "VM_FIRMWARE_LOG", "false") && !fits(92, "VM_FIRMWARE_LOG", "false"));
+    assert!(fits(89, "VM_FIRMWARE_LOG", "true") && !fits(90, "VM_FIRMWARE_LOG", "true"));
+    assert!(fits(81, "VM_SHARE", "longer-tag:/vm") && !fits(82, "VM_SHARE", "longer-tag:/vm"));
+}
+
+#[test]
+fn folders_suit_all_programs_that_are_told_of_them() {
+    let refused = "the TPM (VM_TPM) cannot have a comma in this path";
+    for folder in ["RUN_DIR", "STATE_DIR"] {
+        let comma = (folder, "/vm/a,b");
+        let host = || FakeHost {
+            folders: vec!["/vm/a,b", "/vm", "/vm/bmc", "/var/run/qemu"],
+            ..FakeHost::container()
+        };
+        assert!(load_on(&host(), &[comma]).is_ok());
+        let errors = load_on(&host(), &[comma, ("VM_TPM", "true")]).unwrap_err().to_string();
+        assert!(errors.contains(&format!("{folder}: got \"/vm/a,b\": {refused}")));
+    }
+    assert!(errors(&[("RUN_DIR", "/run/a\nb")]).contains("cannot have a line break"));
 }
 
 #[test]
