@@ -384,3 +384,37 @@ fn ipv4(text: &str) -> String {
     let address = std::net::Ipv4Addr::from(u32::from_str_radix(address, 16).unwrap().to_le_bytes());
     format!("{address}:{}", u16::from_str_radix(port, 16).unwrap())
 }
+
+#[test]
+fn no_id_of_the_machines_own_can_be_taken() {
+    let setup = Setup::new();
+    let user_data = setup.folder.path().join("user-data");
+    fs::write(&user_data, "#cloud-config\n").unwrap();
+    let mut setup = setup
+        .with("VM_USER_DATA", user_data.display())
+        .with("VM_SHARE", "data:/tmp")
+        .with("VM_SHARE_MODE", "9p")
+        .with("VM_NUMA", 2)
+        .with("VM_CPUS", 2)
+        .with("VM_BOOT_MODE", "uefi")
+        .with("VM_FIRMWARE_LOG", true)
+        .with("VM_TPM", true);
+    for (number, bus) in (2..=9).zip(["scsi", "usb", "sata", "sata", "sata", "sata", "sata", "sata"]) {
+        let image = setup.folder.path().join(format!("{bus}{number}"));
+        setup = setup.with(&format!("VM_DISK{number}"), image.display());
+        setup = setup.with(&format!("VM_DISK{number}_BUS"), bus).with(&format!("VM_DISK{number}_SIZE"), "1M");
+    }
+    let said = run(&mut setup.command(&["check"]), SOON).ok();
+    let (_, line) = said.split_once("QEMU would be started as:").unwrap();
+    let names = [",id=", "\"id\":\"", "\"node-name\":\""];
+    let ids: BTreeSet<_> = names
+        .iter()
+        .flat_map(|name| line.split(name).skip(1))
+        .filter_map(|rest| rest.split([',', '"', '\'', ' ', '\n']).next())
+        .collect();
+    assert!(ids.len() > 30 && ids.contains("seed0") && ids.contains("ahci1"), "{ids:?}");
+    let taken: String = ids.iter().map(|id| format!("-device x,id={id} ")).collect();
+    let refused = run(&mut setup.with("QEMU_EXTRA_ARGS", taken).command(&["check"]), SOON).failed();
+    let free: Vec<_> = ids.iter().filter(|id| !refused.contains(&format!("the id {id} is the"))).collect();
+    assert!(free.is_empty(), "{free:?} in\n{refused}");
+}

@@ -114,7 +114,7 @@ impl Reader<'_> {
         let firmware = self.firmware(platform);
         let ipmi = self.system_interface(platform);
         let nics = self.nics();
-        let guest_agent = self.get(&settings::VM_GUEST_AGENT);
+        let guest_agent = self.guest_agent(hardware.as_ref());
         let power_on_at_start = self.get(&settings::POWER_ON_AT_START);
         let name = name.map(|name| name.unwrap_or_else(|| host_name(self.host)));
         let provisioning = self.provisioning(name.as_deref());

@@ -99,6 +99,10 @@ impl Sockets {
     }
 }
 
+/// Where the guest's agent finds its port, and the slot that it takes.
+pub(crate) const AGENT_PORT: &str = "org.qemu.guest_agent.0";
+pub(crate) const AGENT_SLOT: u8 = 0xf;
+
 /// What SeaBIOS reads from `etc/sercon-port`: COM1, little-endian. It keeps VGA output as well.
 pub(crate) const SERCON_PORT: [u8; 2] = 0x03f8_u16.to_le_bytes();
 
@@ -208,8 +212,8 @@ fn system_interface(line: &mut Line, interface: SystemInterface, socket: &Path) 
 /// address, by which guests name their NICs and disks, depends on it.
 fn guest_agent(line: &mut Line, socket: &Path) {
     line.pair("-chardev", &[Part::Text("socket,id=agent0,server=on,wait=off,path="), Part::Path(socket)]);
-    line.words(&["-device", "virtio-serial-pci,id=virtio-serial0,addr=0xf"]);
-    line.words(&["-device", "virtserialport,id=agent-port0,chardev=agent0,name=org.qemu.guest_agent.0"]);
+    line.words(&["-device", &format!("virtio-serial-pci,id=virtio-serial0,addr={AGENT_SLOT:#x}")]);
+    line.words(&["-device", &format!("virtserialport,id=agent-port0,chardev=agent0,name={AGENT_PORT}")]);
 }
 
 fn nics(line: &mut Line, spec: &Spec<'_>) {

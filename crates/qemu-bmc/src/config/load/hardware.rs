@@ -135,6 +135,27 @@ impl Reader<'_> {
         Some(Some(path))
     }
 
+    /// The port of the guest's agent makes room for what somebody plugs in by hand, unless it was asked for too.
+    pub(super) fn guest_agent(&mut self, hardware: Option<&HardwarePlan>) -> Option<bool> {
+        let wanted = self.get(&settings::VM_GUEST_AGENT)?;
+        let Some(hardware) = hardware.filter(|_| wanted) else { return Some(wanted) };
+        let file = hardware.qemu_config.as_ref().and_then(|path| self.host.read(path).ok());
+        let in_file = file.and_then(|text| hold::in_the_agents_way_in_file(&String::from_utf8_lossy(&text)));
+        let (by, why) = match (hold::in_the_agents_way(&hardware.extra_args), in_file) {
+            (Some(why), _) => (&settings::QEMU_EXTRA_ARGS.row, why),
+            (None, Some(why)) => (&settings::VM_QEMU_CONFIG.row, why),
+            (None, None) => return Some(true),
+        };
+        let (row, by) = (&settings::VM_GUEST_AGENT.row, self.texts.name(by));
+        if self.is_said(row) {
+            self.refuse(row, &format!("{by} {why}: leave one out"));
+        } else {
+            self.show(row, "false");
+            self.warn(format!("there is no port for the guest's agent (VM_GUEST_AGENT): {by} {why}"));
+        }
+        Some(false)
+    }
+
     fn extra_args(&mut self) -> Option<Vec<String>> {
         let arguments = self.get(&settings::QEMU_EXTRA_ARGS)?;
         let name = self.texts.name(&settings::QEMU_EXTRA_ARGS.row);

@@ -5,6 +5,8 @@
 //! what is refused is refused with that, before anything starts, instead of in QEMU's words at power on or not at
 //! all.
 
+use crate::machine::argv::{AGENT_PORT, AGENT_SLOT};
+
 /// Options that can't be had beside a BMC, and why or what to use instead.
 const REFUSED: &[(&str, &str)] = &[
     ("S", "the machine starts paused anyway, and the controller lets it run"),
@@ -69,8 +71,15 @@ const OWN_IDS: &[&str] = &[
     "bmc0",
     "ipmi-si0",
     "tpm0",
+    "seed0",
+    "seed0-image",
+    "scsi0",
+    "agent0",
+    "virtio-serial0",
+    "agent-port0",
 ];
-const OWN_FAMILIES: &[&str] = &["nic-", "net-", "firmware-", "cdrom-", "disk", "cdrom", "ram", "share"];
+const OWN_FAMILIES: &[&str] =
+    &["nic-", "net-", "firmware-", "cdrom-", "share-", "disk", "cdrom", "ram", "ahci"];
 
 /// Whether a part of the machine has this id, or may have it.
 pub(crate) fn is_own_id(id: &str) -> bool {
@@ -84,21 +93,68 @@ pub(crate) fn is_own_id(id: &str) -> bool {
 
 /// What is wrong with arguments, one sentence each.
 pub(super) fn objections(arguments: &[String]) -> Vec<String> {
-    let mut objections = Vec::new();
+    let objections = options(arguments).into_iter().filter_map(|(word, option, keys)| {
+        objection(option, &keys).map(|why| format!("{word} can't be used here: {why}"))
+    });
+    objections.collect()
+}
+
+/// What among arguments is in the way of the agent's port.
+pub(super) fn in_the_agents_way(arguments: &[String]) -> Option<&'static str> {
+    let devices = options(arguments).into_iter().filter(|(_, option, _)| *option == "device");
+    devices.map(|(.., keys)| keys).find_map(|keys| meets_agent(&keys))
+}
+
+/// What in a file for `-readconfig` is.
+pub(super) fn in_the_agents_way_in_file(text: &str) -> Option<&'static str> {
+    let devices = sections(text).into_iter().filter(|(group, _)| group == "device");
+    devices.map(|(_, keys)| keys).find_map(|keys| meets_agent(&keys))
+}
+
+fn meets_agent(device: &Keys) -> Option<&'static str> {
+    let slot = device.value("addr").and_then(|addr| {
+        let slot = addr.split_once('.').map_or(addr, |(slot, _function)| slot);
+        u8::from_str_radix(slot.trim_start_matches("0x"), 16).ok()
+    });
+    if device.value("name") == Some(AGENT_PORT) {
+        Some("has a port of that name already")
+    } else if slot == Some(AGENT_SLOT) && matches!(device.value("bus"), None | Some("pcie.0" | "pci.0")) {
+        Some("has a device in its slot, 0xf")
+    } else {
+        None
+    }
+}
+
+/// Each option as it was said, its name, and what its value has.
+fn options(arguments: &[String]) -> Vec<(&str, &str, Keys)> {
+    let mut options = Vec::new();
     let mut words = arguments.iter().peekable();
     while let Some(word) = words.next() {
         // QEMU takes two dashes for one.
         let Some(option) = word.strip_prefix("--").or_else(|| word.strip_prefix('-')) else { continue };
         let value = words.next_if(|next| !next.starts_with('-')).map_or("", String::as_str);
-        if let Some(why) = objection(option, &Keys::of(value)) {
-            objections.push(format!("{word} can't be used here: {why}"));
-        }
+        options.push((word.as_str(), option, Keys::of(value)));
     }
-    objections
+    options
 }
 
-/// What is wrong with a file for `-readconfig`: sections of options, `[device "id"]`, and keys in quotes.
+/// What is wrong with a file for `-readconfig`.
 pub(super) fn objections_to_file(text: &str) -> Vec<String> {
+    let sections = sections(text);
+    let objections = sections.iter().filter_map(|(group, keys)| {
+        let option = match group.as_str() {
+            "memory" => "m",
+            "smp-opts" => "smp",
+            "boot-opts" => "boot",
+            group => group,
+        };
+        objection(option, keys).map(|why| format!("[{group}] can't be used here: {why}"))
+    });
+    objections.collect()
+}
+
+/// Sections of options, `[device "id"]`, and keys in quotes.
+fn sections(text: &str) -> Vec<(String, Keys)> {
     let mut sections: Vec<(String, Keys)> = Vec::new();
     for line in text.lines().map(str::trim) {
         if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
@@ -112,16 +168,7 @@ pub(super) fn objections_to_file(text: &str) -> Vec<String> {
             keys.0.push((key.trim().into(), value.trim().trim_matches('"').into()));
         }
     }
-    let objections = sections.iter().filter_map(|(group, keys)| {
-        let option = match group.as_str() {
-            "memory" => "m",
-            "smp-opts" => "smp",
-            "boot-opts" => "boot",
-            group => group,
-        };
-        objection(option, keys).map(|why| format!("[{group}] can't be used here: {why}"))
-    });
-    objections.collect()
+    sections
 }
 
 fn objection(option: &str, keys: &Keys) -> Option<String> {
@@ -215,6 +262,25 @@ mod tests {
             let expected = usize::from(line == "-kernel -S");
             assert_eq!(said(line).len(), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn the_agents_port_is_met_by_its_name_and_in_its_slot() {
+        let way = |line: &str| in_the_agents_way(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let (name, slot) = (Some("has a port of that name already"), Some("has a device in its slot, 0xf"));
+        for (line, meets) in [
+            ("-device virtserialport,chardev=a,name=org.qemu.guest_agent.0", name),
+            ("-device e1000,addr=0xf", slot),
+            ("-device e1000,bus=pcie.0,addr=0f.1", slot),
+            (r#"-device {"driver":"e1000","addr":"f"}"#, slot),
+            ("-device e1000,addr=0x10", None),
+            ("-device e1000,addr=15", None),
+            ("-device e1000,bus=mine,addr=0xf", None),
+            ("-netdev user,id=a,name=x", None),
+        ] {
+            assert_eq!(way(line), meets, "{line}");
+        }
+        assert_eq!(in_the_agents_way_in_file("[device]\n driver = \"e1000\"\n addr = \"0xf\"\n"), slot);
     }
 
     #[test]

@@ -269,6 +269,19 @@ fn sockets_need_paths_that_fit() {
 }
 
 #[test]
+fn the_agents_port_makes_room_unless_it_was_asked_for() {
+    let own = ("QEMU_EXTRA_ARGS", "-device e1000,addr=0xf");
+    let plan = load(&[own]).unwrap();
+    assert!(!plan.machine.guest_agent);
+    assert!(all_warnings(plan).contains(
+        &"there is no port for the guest's agent (VM_GUEST_AGENT): QEMU_EXTRA_ARGS has a device in its slot, 0xf".into()
+    ));
+    assert!(errors(&[own, ("VM_GUEST_AGENT", "true")]).contains(
+        "VM_GUEST_AGENT: got \"true\": QEMU_EXTRA_ARGS has a device in its slot, 0xf: leave one out"
+    ));
+}
+
+#[test]
 fn folders_suit_all_programs_that_are_told_of_them() {
     let refused = "the TPM (VM_TPM) cannot have a comma in this path";
     for folder in ["RUN_DIR", "STATE_DIR"] {
