@@ -1,8 +1,16 @@
 //! What a plan depends on besides what was said: a few questions about the machine that it is made on.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
+
+/// More than any file has that a setting names and that is read whole; less than would hurt the host.
+pub(crate) const FILE_MAX: usize = 16 << 20;
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +56,32 @@ impl Host for ThisHost {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        read_file(path)
     }
 
     fn name(&self) -> Option<String> {
         let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
         Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
     }
+}
+
+/// Reads a file that a setting names. What never ends is none, nor is what somebody else has to fill first.
+///
+/// # Errors
+/// What the system says, or that it isn't such a file.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let at_once = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > FILE_MAX {
+        return Err(io::Error::other(format!("it has more than {} MiB", FILE_MAX >> 20)));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -71,6 +98,19 @@ mod tests {
         assert!(!ThisHost.can_write(&file));
         assert!(!ThisHost.can_write(&file.join("below")));
         assert!(ThisHost.can_write(Path::new("relative/to-the-package")));
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, large) = (folder.path().join("fifo"), folder.path().join("large"));
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        fs::File::create(&large).unwrap().set_len(FILE_MAX as u64 + 1).unwrap();
+        let why = |path: &Path| ThisHost.read(path).unwrap_err().to_string();
+        for path in [Path::new("/dev/zero"), &fifo] {
+            assert_eq!(why(path), "it is not a regular file");
+        }
+        assert_eq!(why(&large), "it has more than 16 MiB");
     }
 
     #[test]

@@ -37,7 +37,7 @@ use std::fmt;
 
 pub(crate) use firmware::*;
 pub(crate) use hardware::*;
-pub(crate) use host::ThisHost;
+pub(crate) use host::{ThisHost, read_file};
 pub(crate) use load::disk_variable;
 pub(crate) use nics::*;
 pub(crate) use plan::*;

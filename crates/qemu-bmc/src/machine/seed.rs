@@ -10,7 +10,7 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    config::{MachinePlan, Paths},
+    config::{MachinePlan, Paths, read_file},
     os::atomic_file,
     provisioning::{Problem, Seed, check_ignition},
 };
@@ -59,7 +59,7 @@ pub(crate) fn make(plan: &MachinePlan, paths: &Paths, node: Uuid) -> Result<Opti
 }
 
 fn read(plan: &MachinePlan) -> Result<Option<Seed>, SeedError> {
-    let from_disk = |path: &Path| fs::read(path);
+    let from_disk = |path: &Path| read_file(path);
     if let Some(ignition) = &plan.provisioning.ignition {
         check_ignition(ignition, &from_disk).map_err(|problem| SeedError::Unusable(vec![problem]))?;
     }

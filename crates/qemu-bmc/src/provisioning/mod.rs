@@ -39,8 +39,6 @@ use crate::config::{CloudInitPlan, MetaDataPlan, SshKeys};
 
 /// By which cloud-init knows a file system that is meant for it.
 const LABEL: &str = "cidata";
-/// More than any guest reads, less than would hurt the host.
-const FILE_MAX: usize = 16 << 20;
 /// user-data that asks for nothing, for cloud-init wants some.
 const NO_USER_DATA: &[u8] = b"#cloud-config\n{}\n";
 
@@ -61,14 +59,7 @@ struct Files<'a> {
 impl Files<'_> {
     fn take<T>(&mut self, path: &Path, check: impl FnOnce(Vec<u8>) -> Result<T, String>) -> Option<T> {
         let read = (self.read)(path).map_err(|error| format!("cannot read it: {error}"));
-        let fits = |bytes: Vec<u8>| match bytes.len() {
-            0..=FILE_MAX => Ok(bytes),
-            _ => Err(format!("it has more than {} MiB", FILE_MAX >> 20)),
-        };
-        read.and_then(fits)
-            .and_then(check)
-            .map_err(|why| self.problems.push(Problem { path: path.to_owned(), why }))
-            .ok()
+        read.and_then(check).map_err(|why| self.problems.push(Problem { path: path.to_owned(), why })).ok()
     }
 }
 
