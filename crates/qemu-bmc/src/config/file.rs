@@ -249,6 +249,7 @@ fn joined(items: Vec<Value>, list: List) -> Result<Zeroizing<String>, &'static s
     }
     Ok(Zeroizing::new(match list {
         List::Commas => texts.join(","),
+        List::Semicolons => texts.join(";"),
         List::Words => texts.iter().map(|text| value::quoted(text)).collect::<Vec<_>>().join(" "),
     }))
 }

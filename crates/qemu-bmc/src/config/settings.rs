@@ -90,6 +90,8 @@ impl Pattern {
 pub(super) enum List {
     /// With commas, which no item contains.
     Commas,
+    /// With semicolons, as items have commas.
+    Semicolons,
     /// As a command line.
     Words,
 }

@@ -56,7 +56,8 @@ impl Reader<'_> {
                 format!("a shell starts whatever it is told to, which Secure Boot ({secure_boot}) forbids");
             self.refuse(&settings::VM_UEFI_SHELL.row, &why);
         }
-        let (code, template) = (code?, template?);
+        // What was refused is a problem already; the rest is looked at all the same.
+        let (code, template) = (code.flatten(), template.flatten());
         if code.is_some() && template.is_none() {
             let template = self.texts.name(&settings::VM_UEFI_VARS.row);
             let why = format!("its variables need a template that was made for it ({template})");

@@ -159,6 +159,9 @@ impl Reader<'_> {
     fn extra_args(&mut self) -> Option<Vec<String>> {
         let arguments = self.get(&settings::QEMU_EXTRA_ARGS)?;
         let name = self.texts.name(&settings::QEMU_EXTRA_ARGS.row);
+        if arguments.iter().any(|argument| argument.trim_start_matches('-') == "sandbox") {
+            self.warn(format!("QEMU's sandbox is as {name} says, and no more as this program would have it"));
+        }
         for objection in hold::objections(&arguments) {
             self.findings.problems.push(format!("{name}: {objection}"));
         }

@@ -29,6 +29,13 @@ const REFUSED: &[(&str, &str)] = &[
     ("enable-kvm", "set ENABLE_KVM"),
     ("no-kvm", "set ENABLE_KVM=false"),
     ("readconfig", "set VM_QEMU_CONFIG"),
+    ("hda", "set VM_DISK"),
+    ("hdb", "set VM_DISK2"),
+    ("hdc", "set VM_DISK3"),
+    ("hdd", "set VM_DISK4"),
+    ("cdrom", "set VM_CDROM"),
+    ("loadvm", "a machine starts anew at each power on"),
+    ("snapshot", "set VM_DISK_EPHEMERAL"),
 ];
 
 /// Keys of options that can be had otherwise, and why these can't.

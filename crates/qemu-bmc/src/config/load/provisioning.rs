@@ -57,11 +57,22 @@ impl Reader<'_> {
             self.show(&settings::VM_SSH_KEY.row, &path.to_string_lossy());
         }
 
-        let folder = self.user_data(user_data?)?;
-        let meta_data = self.one_of(&settings::VM_META_DATA.row, meta_data?, folder.meta_data)?;
+        // What was refused is a problem already; the rest is looked at all the same.
+        let user_data = self.existing(&settings::VM_USER_DATA.row, user_data.flatten());
+        let meta_data = self.existing(&settings::VM_META_DATA.row, meta_data.flatten());
+        let network_config = self.existing(&settings::VM_NETWORK_CONFIG.row, network_config.flatten());
+        let (hostname, keys) = (hostname.flatten(), keys.flatten());
+        if let Some(SshKeys::File(path)) = &keys
+            && self.host.kind(path).is_none()
+        {
+            self.refuse(&settings::VM_SSH_KEY.row, "this is no public key, and no file that is there");
+            return None;
+        }
+
+        let folder = self.user_data(user_data)?;
+        let meta_data = self.one_of(&settings::VM_META_DATA.row, meta_data, folder.meta_data)?;
         let network_config =
-            self.one_of(&settings::VM_NETWORK_CONFIG.row, network_config?, folder.network_config)?;
-        let (hostname, keys) = (hostname?, keys?);
+            self.one_of(&settings::VM_NETWORK_CONFIG.row, network_config, folder.network_config)?;
         let Files { user_data, vendor_data, .. } = folder;
         if user_data.is_none()
             && meta_data.is_none()
@@ -91,6 +102,15 @@ impl Reader<'_> {
             }
         };
         Some(Some(CloudInitPlan { user_data, meta_data, network_config, vendor_data }))
+    }
+
+    /// A path that leads somewhere.
+    fn existing(&mut self, row: &'static Row, path: Option<PathBuf>) -> Option<PathBuf> {
+        let there = path.as_deref().is_none_or(|path| self.host.kind(path).is_some());
+        if !there {
+            self.refuse(row, "there is no such file");
+        }
+        path.filter(|_| there)
     }
 
     /// user-data alone, or what a folder has.

@@ -137,8 +137,13 @@ impl Reader<'_> {
         let name = disk_variable(number);
         let Some(path) = said.path? else {
             if size.is_some() || base.is_some() {
-                self.problem(format!("{name} has a size or a base, and no path: set {name}"));
+                self.problem(format!("{name}_SIZE or {name}_BASE is set, and {name} is none: set its path"));
                 return None;
+            }
+            if number > 1 {
+                self.warn(format!(
+                    "there are settings of {name}, and {name} itself is not set: there is no such disk"
+                ));
             }
             return Some(None);
         };
@@ -150,6 +155,9 @@ impl Reader<'_> {
         }
         if let Some(base) = &base {
             self.check_base(&name, base, &path);
+            if !ephemeral {
+                self.check_overlay(&name, &path, format);
+            }
         }
         if !self.is_there(number, &path, size.is_some() || base.is_some())? {
             return Some(None);
@@ -199,6 +207,23 @@ impl Reader<'_> {
         self.problem(format!("{name}_BASE: got {base:?}: {why}"));
     }
 
+    /// An overlay has a format, whatever was asked for.
+    fn check_overlay(&mut self, name: &str, path: &Path, format: Option<DiskFormat>) {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let named = DiskFormat::WORDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(extension));
+        let named = named
+            .map(|(_, format)| *format)
+            .or(extension.eq_ignore_ascii_case("img").then_some(DiskFormat::Raw));
+        if let Some(format) = format.filter(|format| *format != DiskFormat::Qcow2) {
+            self.problem(format!("{name}_FORMAT: got {format}: an overlay ({name}_BASE) is qcow2"));
+        } else if let (None, Some(named)) = (format, named.filter(|named| *named != DiskFormat::Qcow2)) {
+            self.problem(format!(
+                "{name}: got {path:?}: an overlay ({name}_BASE) is qcow2, and this name says {named}: \
+                 have it end in .qcow2, or say {name}_FORMAT=qcow2"
+            ));
+        }
+    }
+
     /// What contradicts each other among disks.
     fn check_disks(&mut self, disks: &[DiskPlan]) {
         for (index, disk) in disks.iter().enumerate() {
@@ -207,6 +232,15 @@ impl Reader<'_> {
                 let names = (disk_variable(other.number), disk_variable(disk.number));
                 if disk.path == other.path && !(disk.ephemeral && other.ephemeral) {
                     self.problem(format!("{} and {} are the same image: {:?}", names.0, names.1, disk.path));
+                }
+                for (one, other) in [(disk, other), (other, disk)] {
+                    if one.base.as_ref() == Some(&other.path) && !other.ephemeral {
+                        let (one, other) = (disk_variable(one.number), disk_variable(other.number));
+                        self.problem(format!(
+                            "{one}_BASE is {other}, which the machine writes to: an overlay is worth nothing on a base \
+                             that changes; {other}_EPHEMERAL=true leaves it as it is"
+                        ));
+                    }
                 }
                 if disk.serial.is_some() && disk.serial == other.serial {
                     self.problem(format!("{}_SERIAL and {}_SERIAL are the same", names.0, names.1));

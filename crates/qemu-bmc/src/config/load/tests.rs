@@ -1,6 +1,7 @@
 mod firmware;
 mod nics;
 mod several;
+mod storage;
 
 use std::{
     collections::HashMap,

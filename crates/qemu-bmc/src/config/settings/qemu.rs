@@ -25,7 +25,7 @@ settings! {
         "VM_NUMA", "machine.numa", "", value::optional_numa,
         "a number of nodes, or each of them, as in memory=2G,cpus=0-1;memory=2G,cpus=2-3",
         "which memory is near to which processors",
-    );
+    ).list(List::Semicolons);
     VM_HIDE_HYPERVISOR: bool = Setting::new(
         "VM_HIDE_HYPERVISOR", "machine.hide_hypervisor", "false", value::flag, FLAG,
         "whether processors, firmware and tables don't say that this is a virtual machine, for software that refuses to run in one",

@@ -1,6 +1,7 @@
 //! Making disks, and having them grow.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use rustix::{
 };
 
 use super::{
-    Error,
+    Error, Image,
     inspect::{self, Found},
     known::Known,
     qemu_img, size_text,
@@ -39,13 +40,7 @@ pub(super) fn whole(plan: &DiskPlan, path: &Path, known: &Known) -> Result<(), E
         let why = format!("an overlay ({variable}_BASE) is qcow2, and {variable}_FORMAT is {format}");
         return Err(Error::make(path, why));
     }
-    let size = match &base {
-        Some(base) => {
-            let least = qemu_img::info(&base.path, Some(base.format), true)?.virtual_size;
-            plan.size.filter(|size| *size > least)
-        }
-        None => plan.size,
-    };
+    let size = size(plan, base.as_ref())?;
     let failed = |error: io::Error| Error::make(path, error.to_string());
     let temporary = temporary(path)?;
     remove(&temporary).map_err(failed)?;
@@ -60,23 +55,79 @@ pub(super) fn whole(plan: &DiskPlan, path: &Path, known: &Known) -> Result<(), E
     made
 }
 
+/// The size that a disk is made with, where that isn't its base's.
+pub(super) fn size(plan: &DiskPlan, base: Option<&Image>) -> Result<Option<u64>, Error> {
+    let least = match base {
+        Some(base) => qemu_img::info(&base.path, Some(base.format), true)?.virtual_size,
+        None => 0,
+    };
+    Ok(plan.size.filter(|size| *size > least))
+}
+
+/// What becomes of a disk whose size is not the one that was asked for.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    plan: &'a DiskPlan,
+    is: u64,
+    wanted: u64,
+    becomes: Becomes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Becomes {
+    /// It grows.
+    Larger,
+    /// It stays as large.
+    NotSmaller,
+    /// It stays as small.
+    NotLarger,
+}
+
+impl fmt::Display for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, variable) = (self.plan.path.display(), disk_variable(self.plan.number));
+        let (is, wanted) = (size_text(self.is), size_text(self.wanted));
+        match self.becomes {
+            Becomes::Larger => {
+                write!(f, "{path} is of {is}: it grows to {wanted} at power on ({variable}_SIZE)")
+            }
+            Becomes::NotSmaller => {
+                write!(f, "{path} is of {is}, more than {variable}_SIZE ({wanted}): a disk never shrinks")
+            }
+            Becomes::NotLarger => {
+                write!(f, "{path} is of {is}, less than {variable}_SIZE ({wanted}): such a disk can't grow")
+            }
+        }
+    }
+}
+
+/// What becomes of a disk that was found.
+pub(super) fn change<'a>(plan: &'a DiskPlan, found: &Found) -> Option<Change<'a>> {
+    let wanted = plan.size.filter(|size| *size != found.size)?;
+    let grows = matches!(found.image.format, DiskFormat::Qcow2 | DiskFormat::Raw) && !found.image.is_device;
+    let becomes = match grows {
+        _ if wanted < found.size => Becomes::NotSmaller,
+        true => Becomes::Larger,
+        false => Becomes::NotLarger,
+    };
+    Some(Change { plan, is: found.size, wanted, becomes })
+}
+
 /// Has a disk grow that is smaller than it was asked to be.
 pub(super) fn grow(plan: &DiskPlan, found: &Found, remarks: &mut Vec<String>) -> Result<(), Error> {
-    let Some(size) = plan.size.filter(|size| *size != found.size) else { return Ok(()) };
-    let (variable, path) = (disk_variable(plan.number), plan.path.display());
-    let (is, wanted) = (size_text(found.size), size_text(size));
-    let grows = matches!(found.image.format, DiskFormat::Qcow2 | DiskFormat::Raw) && !found.image.is_device;
-    if size < found.size {
-        remarks
-            .push(format!("{path} is of {is}, more than {variable}_SIZE ({wanted}): a disk never shrinks"));
-    } else if !grows {
-        remarks
-            .push(format!("{path} is of {is}, less than {variable}_SIZE ({wanted}): such a disk can't grow"));
+    let Some(change) = change(plan, found) else { return Ok(()) };
+    if change.becomes == Becomes::Larger {
+        qemu_img::grow(&plan.path, found.image.format, change.wanted)?;
+        tracing::info!("{change}");
     } else {
-        qemu_img::grow(&plan.path, found.image.format, size)?;
-        tracing::info!("{path} was of {is}: it has grown to {wanted} ({variable}_SIZE)");
+        remarks.push(change.to_string());
     }
     Ok(())
+}
+
+/// Whether a disk can be made there.
+pub(super) fn check_place(path: &Path) -> Result<(), Error> {
+    temporary(path).map(drop)
 }
 
 /// A name beside it that no user gives. What a crash left there is overwritten.

@@ -97,18 +97,25 @@ pub(crate) fn look(plan: &StoragePlan, paths: &Paths) -> Result<Disks, Error> {
         let image = if disk.path.exists() {
             let image = inspect::image(disk, &known, inspect::Sharing::Whoever, &mut found.remarks)?;
             inspect::fits(disk, &image)?;
+            if !disk.ephemeral {
+                found.remarks.extend(make::change(disk, &image).map(|change| change.to_string()));
+            }
             image.image
         } else {
             let format = make::format(disk);
-            let size = disk.size.map(|size| format!(" of {}", size_text(size))).unwrap_or_default();
+            let image = inspect::to_be(disk, format, &known)?;
+            let (path, variable) = (disk.path.display(), disk_variable(disk.number));
+            let size = make::size(disk, image.base.as_deref())?;
+            let size = size.map(|size| format!(" of {}", size_text(size))).unwrap_or_default();
             let base = disk.base.as_ref().map(|base| format!(" as an overlay on {}", base.display()));
-            found.remarks.push(format!(
-                "{} ({}) is not there: power on makes it, {format}{size}{}",
-                disk.path.display(),
-                disk_variable(disk.number),
-                base.unwrap_or_default()
-            ));
-            inspect::to_be(disk, format, &known)?
+            let base = base.unwrap_or_default();
+            found.remarks.push(if disk.ephemeral {
+                format!("{path} ({variable}) is not there: the machine has an empty disk{size}{base} at each power on")
+            } else {
+                make::check_place(&disk.path)?;
+                format!("{path} ({variable}) is not there: power on makes it, {format}{size}{base}")
+            });
+            image
         };
         let image = if disk.ephemeral { ephemeral::over(image, disk, &paths.run_dir) } else { image };
         found.disks.push(of(disk, image));
