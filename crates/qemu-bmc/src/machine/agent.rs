@@ -50,6 +50,9 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// How long to wait before the next connection.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long the next connection waits at most, after ever more that came to nothing.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// How much an agent may say before it has answered.
 const ANSWER_MAX: usize = 256 << 10;
 
@@ -89,18 +92,23 @@ struct Server {
 
 impl Server {
     async fn run(mut self) -> Infallible {
+        let (mut shown, mut pause) = (false, AGAIN);
         loop {
             let mut answered = false;
             let conversation = async {
-                let stream = UnixStream::connect(&self.socket).await?;
+                // A machine that was off is another one.
+                let stream = UnixStream::connect(&self.socket).await.inspect_err(|_| shown = false)?;
                 let mut line = Line { stream, lines: Lines::default(), heard: 0 };
                 line.sync(FIRST_ANSWER).await?;
                 // What was ordered of whoever answered before.
                 while self.orders.try_recv().is_ok() {}
                 answered = true;
-                tracing::info!("the guest's agent answers");
                 loop {
                     let guest = line.guest().await?;
+                    if !std::mem::replace(&mut shown, true) {
+                        tracing::info!("the guest's agent answers");
+                    }
+                    pause = AGAIN;
                     self.controller.with(|bmc| bmc.observe_guest(Some(guest)));
                     tokio::select! {
                         Some(()) = self.orders.recv() => line.shut_down().await?,
@@ -116,10 +124,12 @@ impl Server {
             }
             if answered {
                 self.controller.with(|bmc| bmc.observe_guest(None));
+                // One that talks nonsense is heard less and less.
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             // Orders are for an agent that answers.
             let deaf = async { while self.orders.recv().await.is_some() {} };
-            let _ = time::timeout(AGAIN, deaf).await;
+            let _ = time::timeout(pause, deaf).await;
         }
     }
 }

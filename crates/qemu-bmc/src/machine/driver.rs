@@ -2,12 +2,18 @@
 //!
 //! It takes intents from the model, one after the other, carries each out to its end, and reports facts. In
 //! between it listens to QEMU. Nothing waits for it: the model has answered whoever asked long before.
+//!
+//! What is wanted is in [`requests`], what QEMU does in [`happenings`], how a process is started and ended in [`process`],
+//! how the driver's own work begins and ends in [`ends`].
 
+mod boot_order;
 mod ends;
+mod happenings;
 mod interfaces;
 mod media;
 mod nics;
 mod process;
+mod requests;
 mod room;
 
 use std::{
@@ -15,40 +21,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bmc::{Abilities, BootDevice, Fact, Intent, PowerRequest, Requester, ResetBy, StopReason};
+use bmc::{Abilities, Fact, PowerRequest};
+use media::Trays;
 use nics::Nics;
 pub(crate) use nics::preview;
-use qmp::{
-    commands::{InjectNmi, SystemPowerdown, SystemReset},
-    qapi::RunState,
-};
 use tokio::{
     sync::{mpsc, watch},
     time,
 };
-use tracing::{info, warn};
 
 use super::{
-    agent::{self, Agent},
+    agent::Agent,
     argv::{Accelerator, Sockets},
-    boot,
     companion::{Companions, Loss, Shown},
-    connection::ANSWER_LIMIT,
-    disk::{self, Written},
     firmware::Reset as FirmwareReset,
-    guest::{Guest, Happening, Record},
-    load::{self, Capacity, Sampler},
+    guest::{Guest, Happening},
+    load::Sampler,
     messages::Messages,
-    monitor::{self, Meaning},
-    setup,
 };
 use crate::{
-    chain,
-    config::{HardwarePlan, MachinePlan, Paths, SoftTimeoutAction, Times},
+    config::{MachinePlan, Paths, Times},
     console::{Connection, Console},
     controller::Controller,
-    os::children::Ended,
-    serve::{ipmi_inband::InBand, vnc::HostScreen},
+    serve::ipmi_inband::InBand,
+    serve::vnc::HostScreen,
 };
 
 /// How long after a reset the guest's own resets belong to it. SeaBIOS, which finds its memory used, resets
@@ -147,6 +143,7 @@ impl Driver {
             settling: None,
             order_stale: false,
             look_for_room: None,
+            trays: Trays::default(),
             sampler: None,
             sample_at: Instant::now(),
         };
@@ -171,6 +168,7 @@ enum Next {
     ResetSettled,
     Sample,
     Room,
+    Trays,
     Stop,
 }
 
@@ -192,6 +190,7 @@ struct Machine {
     order_stale: bool,
     /// When it is looked next whether a machine that is paused for want of room can go on.
     look_for_room: Option<Instant>,
+    trays: Trays,
     sampler: Option<Sampler>,
     /// When the machine's load is looked at next.
     sample_at: Instant,
@@ -224,6 +223,7 @@ impl Machine {
                 Next::ResetSettled => self.settle().await,
                 Next::Sample => self.sample().await,
                 Next::Room => self.look_for_room().await,
+                Next::Trays => self.look_at_drives().await,
                 Next::Stop => return End::Stopped,
             }
         }
@@ -256,349 +256,8 @@ impl Machine {
             loss = self.companions.lost(), if runs => Next::CompanionLost(loss),
             () = time::sleep_until(self.look_for_room.unwrap_or_else(Instant::now).into()),
                 if runs && self.look_for_room.is_some() => Next::Room,
+            () = self.trays.due(), if runs => Next::Trays,
             () = time::sleep_until(self.sample_at.into()), if runs => Next::Sample,
-        }
-    }
-
-    // ---- what QEMU does --------------------------------------------------------------------------
-
-    async fn happened(&mut self, happening: Happening) {
-        match happening {
-            Happening::Event(record) => {
-                tracing::debug!(seq = record.seq, "QEMU: {:?}", record.event);
-                match monitor::meaning(record.event) {
-                    Meaning::Reset(by) => self.was_reset(record.seq, by).await,
-                    Meaning::Ending(cause) => {
-                        if let Some(guest) = &mut self.guest {
-                            guest.announced = Some(cause);
-                        }
-                    }
-                    Meaning::RunState => self.look_whether_it_runs().await,
-                    Meaning::Tray => self.look_at_drives().await,
-                    Meaning::Fact(fact) => self.report(fact),
-                    Meaning::Remark(remark) => warn!("{remark}"),
-                    Meaning::Nothing => {}
-                }
-            }
-            Happening::MonitorLost => tracing::debug!("no connection to QEMU's monitor"),
-            Happening::MonitorBack => {
-                info!("QEMU's monitor answers again");
-                self.look_whether_it_runs().await;
-                self.look_at_drives().await;
-                self.nics.doubt();
-                self.follow_interfaces().await;
-                self.arm().await;
-            }
-            Happening::Ended(ended) => self.ended_by_itself(ended).await,
-        }
-    }
-
-    async fn look_whether_it_runs(&mut self) {
-        let Some(guest) = &self.guest else { return };
-        if let Some(state) = guest.state().await {
-            self.observe_full(state == RunState::IoError);
-            let paused = monitor::is_paused(&state);
-            self.controller().with(|bmc| bmc.observe_paused(Instant::now(), paused));
-        }
-    }
-
-    async fn was_reset(&mut self, seq: u64, by: ResetBy) {
-        let Some(guest) = &mut self.guest else { return };
-        let Some(generation) = guest.boot_of_reset(seq) else { return };
-        if by == ResetBy::Guest && self.settling.is_some_and(|end| Instant::now() < end) {
-            return;
-        }
-        let was_setup = guest.setup;
-        (self.soft, self.agent_at) = (None, None);
-        let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
-        if (was_setup != wants_setup || self.companions.any_lost()) && *self.driver.stop.borrow() == Stop::No
-        {
-            // The firmware's prompt is part of the command line, and companions come with it: this boot needs
-            // another process.
-            self.respawn(by).await;
-            return;
-        }
-        self.settling = Some(Instant::now() + RESET_SETTLES);
-        self.report(Fact::Reset { by });
-        self.controller().with(|bmc| bmc.boot_began(generation));
-        if wants_setup {
-            self.press_setup_key();
-        }
-    }
-
-    /// The firmware has the boot order that it will use: from now on it can be that of the next boot.
-    async fn settle(&mut self) {
-        self.settling = None;
-        if std::mem::take(&mut self.order_stale) {
-            self.arm().await;
-        }
-    }
-
-    async fn ended_by_itself(&mut self, ended: Ended) {
-        let Some(guest) = self.guest.take() else { return };
-        self.release().await;
-        let why = monitor::stop_reason(guest.announced.as_ref(), ended, &self.messages.last_words());
-        self.gone(why).await;
-    }
-
-    /// QEMU has ended, and everybody is to know.
-    async fn gone(&mut self, why: StopReason) {
-        self.guest = None;
-        (self.soft, self.agent_at, self.look_for_room) = (None, None, None);
-        Record::forget(&self.driver.paths.run_dir);
-        self.throw_away().await;
-        self.driver.screen.send_replace(HostScreen::Off);
-        self.report(Fact::Stopped { why });
-    }
-
-    /// What the guest has written on disks that forget. A big file takes a file system long to remove.
-    async fn throw_away(&self) {
-        let run_dir = self.driver.paths.run_dir.clone();
-        let _ = tokio::task::spawn_blocking(move || disk::throw_away(&run_dir)).await;
-    }
-
-    /// What there was for this QEMU alone.
-    async fn release(&mut self) {
-        self.nics.release().await;
-        self.companions.end().await;
-        self.show_companions();
-    }
-
-    fn lost_companion(&self, loss: &Loss) {
-        // A QEMU that ends parts from them first, and may write its caches afterwards.
-        if self.guest.as_ref().is_some_and(|guest| guest.announced.is_some()) {
-            return;
-        }
-        self.show_companions();
-        let Loss { role, ended } = loss;
-        self.report(Fact::CompanionLost {
-            name: role.to_string(),
-            ended: ended.to_string(),
-            meaning: loss.meaning(),
-        });
-    }
-
-    fn show_companions(&self) {
-        self.driver.companions.send_replace(self.companions.shown());
-    }
-
-    /// How busy the machine is, for the sensors.
-    async fn sample(&mut self) {
-        self.sample_at = Instant::now() + load::INTERVAL;
-        let Some(guest) = &self.guest else { return };
-        let pid = guest.process.pid();
-        let HardwarePlan { memory_mib, ref cpus, .. } = self.driver.plan.hardware;
-        let sampler = match &mut self.sampler {
-            Some(sampler) if sampler.pid() == pid => sampler,
-            other => other.insert(Sampler::new(pid, Capacity { cpus: cpus.count, memory_mib })),
-        };
-        match sampler.sample(guest.client()).await {
-            Ok(load) => self.controller().with(|bmc| bmc.observe_load(Instant::now(), load)),
-            // It has ended, which is about to be reported.
-            Err(error) => tracing::debug!("look at process {pid}: {error}"),
-        }
-    }
-
-    // ---- what the model wants --------------------------------------------------------------------
-
-    async fn carry_out_all(&mut self) -> Option<End> {
-        while let Some(intent) = self.controller().with(|bmc| bmc.take_intent()) {
-            match intent {
-                Intent::Power(request) => {
-                    self.power(request).await;
-                    self.controller().with(|bmc| bmc.power_done());
-                }
-                Intent::BootOrder => self.arm().await,
-                Intent::Medium(change) => self.change_medium(change).await,
-                Intent::RestartController => return Some(End::Restart),
-            }
-        }
-        None
-    }
-
-    async fn power(&mut self, request: PowerRequest) {
-        match request {
-            PowerRequest::On => self.power_on(Written::Forgotten).await,
-            PowerRequest::Off => self.power_off().await,
-            PowerRequest::Cycle => {
-                self.power_off().await;
-                let interval = self.controller().with(|bmc| bmc.cycle_interval());
-                let stopped = self.driver.stop.wait_for(|stop| *stop != Stop::No);
-                if time::timeout(interval, stopped).await.is_err() {
-                    self.power_on(Written::Forgotten).await;
-                }
-            }
-            PowerRequest::Reset => self.reset().await,
-            PowerRequest::Nmi => self.tell("inject an NMI", InjectNmi).await,
-            PowerRequest::Soft => {
-                self.tell("press the power button", SystemPowerdown).await;
-                let limit = self.driver.times.soft_shutdown;
-                self.soft = limit.map(|limit| Instant::now() + limit);
-                self.agent_at = Some(Instant::now() + agent::patience(limit));
-            }
-        }
-    }
-
-    async fn power_on(&mut self, written: Written) {
-        if self.guest.is_some() || !self.wait_for_interfaces().await {
-            return;
-        }
-        match self.start(written).await {
-            Ok(()) => self.report(Fact::Started),
-            Err(error) => self.report(Fact::StartFailed { reason: chain(&*error) }),
-        }
-        self.boot_has_begun();
-    }
-
-    async fn power_off(&mut self) {
-        if let Some(why) = self.end_process().await {
-            self.gone(why).await;
-        }
-    }
-
-    async fn reset(&mut self) {
-        self.settle().await;
-        let Some(guest) = &self.guest else { return };
-        let wants_setup = self.controller().with(|bmc| bmc.boot().choice()).device == BootDevice::Setup;
-        if guest.setup != wants_setup || self.companions.any_lost() {
-            self.respawn(ResetBy::Command).await;
-            return;
-        }
-        if !self.call("reset", SystemReset).await {
-            // A reset button works whatever state the machine is in.
-            warn!("QEMU does not take a reset: it is ended and started anew");
-            self.respawn(ResetBy::Command).await;
-            return;
-        }
-        // The event is the fact; it is on its way, and is awaited so that the request's origin is known.
-        let limit = time::Instant::now() + ANSWER_LIMIT;
-        while let Some(guest) = &mut self.guest {
-            let Ok(happening) = time::timeout_at(limit, guest.next()).await else { return };
-            let reset = matches!(
-                &happening,
-                Happening::Event(record) if matches!(record.event, qmp::Event::Reset { guest: false, .. })
-            );
-            self.happened(happening).await;
-            if reset {
-                return;
-            }
-        }
-    }
-
-    /// A reset that needs a new process: to everybody else it is a reset.
-    async fn respawn(&mut self, by: ResetBy) {
-        if self.end_process().await.is_none() {
-            return;
-        }
-        match self.start(Written::Kept).await {
-            Ok(()) => {
-                self.report(Fact::Reset { by });
-                self.boot_has_begun();
-            }
-            Err(error) => {
-                self.gone(StopReason::Command).await;
-                self.report(Fact::StartFailed { reason: chain(&*error) });
-            }
-        }
-    }
-
-    async fn tell<C: qmp::Command>(&mut self, doing: &'static str, command: C) {
-        if !self.call(doing, command).await {
-            self.report(Fact::Unresponsive { doing });
-        }
-    }
-
-    /// Commands QEMU. False if it did not take the command.
-    async fn call<C: qmp::Command>(&mut self, doing: &'static str, command: C) -> bool {
-        let Some(guest) = &mut self.guest else { return false };
-        let result = match guest.reconnect().await {
-            Err(error) => Err(error),
-            Ok(()) => match guest.client() {
-                Some(client) => client.call(&command, ANSWER_LIMIT).await.map(drop),
-                None => return false,
-            },
-        };
-        if let Err(error) = &result {
-            warn!("{doing}: {}", chain(error));
-        }
-        result.is_ok()
-    }
-
-    async fn obey(&mut self, order: Order) {
-        match order {
-            Order::SerialBreak => {
-                let Some(client) = self.guest.as_ref().and_then(Guest::client).cloned() else { return };
-                let arguments = serde_json::json!({ "id": "serial0" });
-                if let Err(error) = client.execute("chardev-send-break", arguments, ANSWER_LIMIT).await {
-                    warn!("send a break to the serial port: {}", chain(&error));
-                }
-            }
-        }
-    }
-
-    /// The guest has not heeded its power button. Its agent, if one answers, is another way to ask.
-    fn ask_agent(&mut self) {
-        self.agent_at = None;
-        if let Some(agent) = self.driver.agent.as_ref().filter(|_| self.guest.is_some()) {
-            agent.shut_down();
-        }
-    }
-
-    fn soft_ran_out(&mut self) {
-        (self.soft, self.agent_at) = (None, None);
-        let after = self.driver.times.soft_shutdown.unwrap_or_default().as_secs();
-        self.report(Fact::ShutdownIgnored { after });
-        if self.driver.times.soft_shutdown_action == SoftTimeoutAction::Off {
-            // A refusal would mean that something else has been asked for meanwhile, which then counts.
-            let _ = self
-                .controller()
-                .with(|bmc| bmc.power(Instant::now(), PowerRequest::Off, Requester::SoftTimeout));
-        }
-    }
-
-    // ---- boot order ------------------------------------------------------------------------------
-
-    /// Lets the firmware boot in the model's order from the next reset on.
-    async fn arm(&mut self) {
-        // The boot that has just begun is to find the order that was meant for it.
-        if self.settling.is_some() {
-            self.order_stale = true;
-            return;
-        }
-        let choice = self.controller().with(|bmc| bmc.boot().choice());
-        let order = boot::order(&self.driver.plan.boot, choice.device);
-        let Some(guest) = &mut self.guest else { return };
-        if let Err(error) = guest.arm(&order, &self.nics.boot_order(), choice.generation).await {
-            warn!("change the boot order: {}; it counts from the next power on", chain(&error));
-        }
-        self.remark_on(choice.device);
-    }
-
-    fn remark_on(&self, device: BootDevice) {
-        let reason = match device {
-            BootDevice::Pxe if self.guest.as_ref().is_some_and(|guest| !guest.has_network()) => {
-                "it has no NIC"
-            }
-            BootDevice::Disk if self.driver.plan.storage.disks.is_empty() => "it has no disk",
-            BootDevice::Cdrom if self.media().iter().all(Option::is_none) => "its CD drive is empty",
-            BootDevice::Floppy => "it has no floppy drive",
-            BootDevice::Diagnostic => "it has no diagnostic partition",
-            _ => return,
-        };
-        warn!("the machine is to boot from {device}, but {reason}: it will go on with the usual order");
-    }
-
-    /// The flags that were in force are used up, if they were for one boot; the model then asks for the
-    /// usual order, which the firmware sees at the next reset.
-    fn boot_has_begun(&mut self) {
-        if let Some(generation) = self.guest.as_mut().and_then(|guest| guest.boot_of_reset(u64::MAX)) {
-            self.controller().with(|bmc| bmc.boot_began(generation));
-        }
-    }
-
-    fn press_setup_key(&self) {
-        if let Some(client) = self.guest.as_ref().and_then(Guest::client) {
-            tokio::spawn(setup::press_key(client.clone(), self.driver.console.reader(0, false)));
         }
     }
 }

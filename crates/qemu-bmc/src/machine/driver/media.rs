@@ -42,6 +42,36 @@ const OPEN_LIMIT: Duration = Duration::from_secs(20);
 const LET_GO: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
+/// How often it is looked at trays at most, for a guest can move them as often as it likes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When to look at the drives, since a tray has moved.
+#[derive(Debug, Default)]
+pub(super) struct Trays {
+    looked: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Trays {
+    /// A tray has moved: at once, unless that has just been done.
+    pub(super) fn moved(&mut self) {
+        let now = Instant::now();
+        self.due.get_or_insert(self.looked.map_or(now, |looked| now.max(looked + LOOK)));
+    }
+
+    fn looked(&mut self) {
+        (self.looked, self.due) = (Some(Instant::now()), None);
+    }
+
+    /// Waits until it is time to look. Cancelling it loses nothing.
+    pub(super) async fn due(&self) {
+        match self.due {
+            Some(due) => time::sleep_until(due.into()).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 impl Machine {
     /// What is in the drives now, for a machine that starts.
     pub(super) fn media(&self) -> Vec<Option<Medium>> {
@@ -83,15 +113,15 @@ impl Machine {
     }
 
     /// What is to be said of a change: where it failed, what is in the drive now if that is something else.
-    async fn as_it_is(&self, id: &str, exchanged: Result<(), String>) -> Result<(), String> {
+    async fn as_it_is(&mut self, id: &str, exchanged: Result<(), String>) -> Result<(), String> {
         let Err(why) = exchanged else { return Ok(()) };
-        let medium = || {
-            let drives = self.controller().with(|bmc| bmc.drives().to_vec());
+        let medium = |machine: &Self| {
+            let drives = machine.controller().with(|bmc| bmc.drives().to_vec());
             drives.into_iter().find(|drive| drive.name == id).and_then(|drive| drive.medium)
         };
-        let before = medium();
+        let before = medium(self);
         self.look_at_drives().await;
-        Err(match medium() {
+        Err(match medium(self) {
             after if after == before => why,
             Some(after) => format!("{why}; {after} is in the drive now"),
             None => format!("{why}; the drive is empty now"),
@@ -99,7 +129,8 @@ impl Machine {
     }
 
     /// Sees what is in the drives, and how their trays are.
-    pub(super) async fn look_at_drives(&self) {
+    pub(super) async fn look_at_drives(&mut self) {
+        self.trays.looked();
         let Some(client) = self.guest.as_ref().and_then(|guest| guest.client()) else { return };
         let Ok(devices) = client.call(&QueryBlock, ANSWER_LIMIT).await else { return };
         for id in CDROMS {
