@@ -44,6 +44,8 @@ pub(crate) struct Uefi {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FirmwareError {
+    #[error("{} is no template of UEFI variables (VM_UEFI_VARS): {why}", path.display())]
+    NoTemplate { path: PathBuf, why: &'static str },
     #[error("no UEFI firmware{what} found (looked for {}); install the package {package}, or set VM_UEFI_CODE and VM_UEFI_VARS", looked.join(", "))]
     NotFound { what: &'static str, looked: Vec<&'static str>, package: &'static str },
     #[error("{doing} {}: {source}", path.display())]
@@ -114,6 +116,9 @@ impl Uefi {
                 (code.into(), own_template.clone().unwrap_or_else(|| template.into()))
             }
         };
+        if let Some(own) = &plan.template {
+            variables::check(own)?;
+        }
         Ok(Self { code, variables: state_dir.join(variables_name(plan)), secure_boot, template })
     }
 }

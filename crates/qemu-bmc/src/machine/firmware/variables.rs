@@ -1,7 +1,8 @@
 //! The file of the machine's own UEFI variables: made once of a template, and kept.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -9,6 +10,26 @@ use super::FirmwareError;
 
 /// How many of the same kind are kept.
 const ASIDE_MAX: usize = 9;
+
+/// Whether a file can be a template: a firmware volume (UEFI PI specification, volume 3 §3.2.1), in whole sectors of
+/// flash memory.
+pub(super) fn check(template: &Path) -> Result<(), FirmwareError> {
+    const SECTOR: u64 = 4096;
+    const SIGNATURE_AT: usize = 40;
+    const SIGNATURE: &[u8] = b"_FVH";
+
+    let wrong = |why| Err(FirmwareError::NoTemplate { path: template.to_owned(), why });
+    let mut head = [0; SIGNATURE_AT + SIGNATURE.len()];
+    let file = File::open(template).map_err(failed("open", template))?;
+    let length = file.metadata().map_err(failed("look at", template))?.len();
+    if (&file).read_exact(&mut head).is_err() || !head.ends_with(SIGNATURE) {
+        return wrong("it does not begin as a firmware volume does");
+    }
+    if !length.is_multiple_of(SECTOR) {
+        return wrong("its size is no multiple of 4096 bytes");
+    }
+    Ok(())
+}
 
 /// Makes the variables where there are none yet. Those that are there and are not used are set aside, not lost:
 /// with `afresh`, and where their size says that they belong to another build of the firmware, which this one
@@ -67,6 +88,20 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Firmwar
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_a_firmware_volume_of_whole_sectors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vars.fd");
+        let mut volume = vec![0; 8192];
+        volume[40..44].copy_from_slice(b"_FVH");
+        fs::write(&path, &volume).unwrap();
+        check(&path).unwrap();
+        for bad in [&volume[..5120], &volume[..20], &[0; 4096][..], b""] {
+            fs::write(&path, bad).unwrap();
+            assert!(check(&path).unwrap_err().to_string().contains("no template of UEFI variables"));
+        }
+    }
 
     struct Bench {
         folder: tempfile::TempDir,
