@@ -158,6 +158,20 @@ fn a_disk_for_which_there_is_no_room_is_not_made_by_half() {
 }
 
 #[test]
+fn files_that_an_image_names_elsewhere_are_told() {
+    let elsewhere = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
+    let secret = elsewhere.path().join("secret");
+    fs::write(&secret, [b'x'; 1024]).unwrap();
+    let setup = Setup::new();
+    let disk = setup.folder.path().join("strange.qcow2");
+    let (secret, disk) = (secret.to_str().unwrap(), disk.to_str().unwrap());
+    qemu_img(&["create", "-q", "-f", "qcow2", "-F", "raw", "-b", secret, disk]);
+    let check = |setup: Setup| run(&mut setup.command(&["check"]), SOON).ok();
+    let said = check(setup.with("VM_DISK", disk));
+    assert!(said.contains("names files in other folders") && said.contains(secret), "{said}");
+}
+
+#[test]
 fn nodes_share_a_base_and_an_overlay_knows_its_own() {
     let base = tempfile::Builder::new().prefix("qemu-bmc-test-").tempdir().unwrap();
     let image = base.path().join("debian.qcow2");

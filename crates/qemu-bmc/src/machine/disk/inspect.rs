@@ -42,21 +42,49 @@ pub(super) fn image(
     let path = &plan.path;
     let is_device = openable(path, !plan.ephemeral, sharing)?;
     let (info, format) =
-        identify(path, plan.format, is_device, known, sharing, &disk_variable(plan.number), remarks)?;
+        identify(path, plan.format, is_device, known, sharing, Some(&disk_variable(plan.number)), remarks)?;
     let base = match &plan.base {
         Some(base) if info.full_backing_filename.is_some() => {
             Some(Box::new(self::base(base, plan.access, known)?))
         }
         _ => None,
     };
+    if plan.base.is_none() {
+        remarks.extend(strangers(plan, format, sharing));
+    }
     let image = Image { path: path.clone(), format, is_device, access: plan.access, base };
     Ok(Found { image, size: info.virtual_size, says_base: info.full_backing_filename })
+}
+
+/// What is to be said of files in other folders that QEMU will open because the image names them. Whoever made the
+/// image could name any.
+fn strangers(plan: &DiskPlan, format: DiskFormat, sharing: Sharing) -> Option<String> {
+    if !matches!(format, DiskFormat::Qcow2 | DiskFormat::Vmdk) {
+        return None;
+    }
+    let path = &plan.path;
+    let folder = |path: &Path| absolute(path).parent().and_then(|folder| folder.canonicalize().ok());
+    let home = folder(path);
+    // A chain that leads nowhere is told of by [`fits`].
+    let named = qemu_img::leads_to(path, format, sharing == Sharing::Whoever).ok()?;
+    let strangers: Vec<_> = named.iter().filter(|other| folder(other) != home).collect();
+    let first = strangers.first()?;
+    let list = strangers.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let variable = disk_variable(plan.number);
+    let meant = match format {
+        DiskFormat::Qcow2 => format!("; if that is meant to be, {variable}_BASE={} says so", first.display()),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{} ({variable}) names files in other folders, and the guest reads what is in them: {list}{meant}",
+        path.display()
+    ))
 }
 
 /// Looks at an image that others are made on.
 pub(super) fn base(path: &Path, access: Access, known: &Known) -> Result<Image, Error> {
     let is_device = openable(path, false, Sharing::Whoever)?;
-    let (_, format) = identify(path, None, is_device, known, Sharing::Whoever, "VM_DISK", &mut Vec::new())?;
+    let (_, format) = identify(path, None, is_device, known, Sharing::Whoever, None, &mut Vec::new())?;
     Ok(Image { path: absolute(path), format, is_device, access, base: None })
 }
 
@@ -111,7 +139,7 @@ fn identify(
     is_device: bool,
     known: &Known,
     sharing: Sharing,
-    variable: &str,
+    variable: Option<&str>,
     remarks: &mut Vec<String>,
 ) -> Result<(Info, DiskFormat), Error> {
     let shared = sharing == Sharing::Whoever;
@@ -122,7 +150,7 @@ fn identify(
         readable(path)?;
     }
     let info = qemu_img::info(path, assumed, shared)?;
-    if let (None, true) = (said, known.is_raw(path))
+    if let (None, true, Some(variable)) = (said, known.is_raw(path), variable)
         && let Ok(looks) = qemu_img::info(path, None, true)
         && looks.format != info.format
     {
@@ -145,8 +173,11 @@ fn identify(
         return Err(Error::unusable(
             path,
             format!(
-                "it is no {promised} image, as its name says: it has no header of one; \
-                 if it is a raw disk, say {variable}_FORMAT=raw"
+                "it is no {promised} image, as its name says: it has no header of one; if it is a raw disk, {}",
+                match variable {
+                    Some(variable) => format!("say {variable}_FORMAT=raw"),
+                    None => "give it a name that ends in .raw".into(),
+                }
             ),
         ));
     }
@@ -158,10 +189,8 @@ fn identify(
         ));
     }
     if info.virtual_size == 0 {
-        return Err(Error::unusable(
-            path,
-            format!("it is empty; remove it, and {variable}_SIZE has a new one made"),
-        ));
+        let instead = variable.map(|name| format!("; remove it, and {name}_SIZE has a new one made"));
+        return Err(Error::unusable(path, format!("it is empty{}", instead.unwrap_or_default())));
     }
     Ok((info, *format))
 }

@@ -25,6 +25,9 @@ const WRITE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Info {
+    /// The image itself.
+    #[serde(default)]
+    filename: PathBuf,
     /// QEMU's name of the format.
     pub(super) format: String,
     /// What the guest sees, in bytes.
@@ -45,6 +48,14 @@ struct FormatSpecific {
 struct Details {
     #[serde(default)]
     corrupt: bool,
+    /// The files of a vmdk, as far as it has several.
+    #[serde(default)]
+    extents: Vec<Extent>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Extent {
+    filename: PathBuf,
 }
 
 impl Info {
@@ -66,6 +77,21 @@ pub(super) fn info(path: &Path, format: Option<DiskFormat>, shared: bool) -> Res
     }
     let output = run(path, LOOK, &arguments, &[path.as_os_str()])?;
     json(path, &output)
+}
+
+/// The files that an image leads to besides itself, as they are named in it and in what it lies on.
+pub(super) fn leads_to(path: &Path, format: DiskFormat, shared: bool) -> Result<Vec<PathBuf>, Error> {
+    let format = format.to_string();
+    let mut arguments = vec!["info", "--output=json", "--backing-chain", "-f", &format];
+    if shared {
+        arguments.push("--force-share");
+    }
+    let chain: Vec<Info> = json(path, &run(path, LOOK, &arguments, &[path.as_os_str()])?)?;
+    let named = chain.into_iter().flat_map(|Info { filename, format_specific, .. }| {
+        let extents = format_specific.data.extents.into_iter().map(|extent| extent.filename);
+        std::iter::once(filename).chain(extents)
+    });
+    Ok(named.filter(|other| other != path).collect())
 }
 
 /// Makes an image, on a base if there is one.
