@@ -207,9 +207,14 @@ impl Setup {
     }
 
     /// Mounts a file system of 192 KiB on a folder within the machine's own; none where that can't be done.
-    pub fn with_small_disk(mut self, at: &Path) -> Option<Self> {
+    pub fn with_small_disk(self, at: &Path) -> Option<Self> {
+        self.with_file_system(at, "192k")
+    }
+
+    /// The same, of another size.
+    pub fn with_file_system(mut self, at: &Path, size: &str) -> Option<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=192k", "none"]).arg(at);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(at);
         let mounted = run(&mut mount, SOON).status.success();
         self.small_disks.extend(mounted.then(|| SmallDisk(at.to_owned())));
         mounted.then_some(self)
