@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{Machine, SOON, Setup, wait_for};
+use crate::support::{Machine, SOON, Setup, qemu::PlainQemu, wait_for};
 
 /// A machine that is on, and whose agent is `agent`, on each connection anew.
 struct Guest {
@@ -84,6 +84,29 @@ fn what_the_agent_says_of_its_guest_is_shown_as_long_as_it_answers() {
     // What somebody writes goes over it.
     guest.machine.ipmitool(&["mc", "setsysinfo", "system_name", "the-host-of-the-database"]).ok();
     assert!(told("system_name").contains("the-host-of-the-database"), "{}", told("system_name"));
+}
+
+#[test]
+fn a_guest_that_ignores_its_button_is_asked_to_shut_down_by_its_agent() {
+    let setup = Setup::new().with("SOFT_TIMEOUT", "3");
+    let folder = setup.folder.path().to_owned();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let port = UnixListener::bind(folder.join("agent.sock")).unwrap();
+    let (asked, requests) = mpsc::channel();
+    thread::spawn(move || port.incoming().for_each(|stream| answer(stream.unwrap(), &asked)));
+    let ipmi = format!("unix:{}", path("ipmi.sock"));
+    let agent = path("agent.sock");
+    let machine =
+        setup.start_with(&["attach", "--inband", &ipmi, "--qmp", &path("qmp.sock"), "--agent", &agent]);
+    // It has no guest that could heed a button.
+    let _qemu = PlainQemu::start(&machine, &format!("path={}", path("ipmi.sock")), &["-m", "64"]);
+    machine.wait_log("the machine's monitor answers", SOON);
+    machine.wait_log("the guest's agent answers", SOON);
+    let said: Vec<_> = requests.try_iter().collect();
+    assert!(!said.iter().any(|said| said == "guest-shutdown"), "{said:?}");
+
+    machine.ipmitool(&["power", "soft"]).ok();
+    wait_for("the agent is asked", SOON, || requests.try_iter().find(|said| said == "guest-shutdown"));
 }
 
 #[test]
