@@ -244,14 +244,14 @@ fn a_start_command_powers_on_what_was_powered_off_with_the_boot_device_that_was_
     });
 
     machine.ipmitool(&["chassis", "bootdev", "pxe", "options=persistent"]).ok();
-    wait_for("the NIC is first", SOON, || (index(&machine, "net0") == 0).then_some(()));
-    assert_eq!(index(&machine, "cd0"), 1);
+    wait_for("the NIC is first", SOON, || (index(&machine, "net0") == 1).then_some(()));
+    assert_eq!(index(&machine, "cd0"), 2);
     // Whoever comes after one that was killed knows what the owner wanted.
     machine.signal("KILL");
     machine.wait_end(SOON);
     machine.launch();
     machine.wait_log("is under control again", SOON);
-    assert_eq!(index(&machine, "net0"), 0);
+    assert_eq!(index(&machine, "net0"), 1);
     machine.ipmitool(&["chassis", "bootdev", "none"]).ok();
     wait_for("the owner's order is back", SOON, || {
         (index(&machine, "net0") == 7 && index(&machine, "cd0") == 3).then_some(())

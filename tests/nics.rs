@@ -55,7 +55,7 @@ fn every_interface_from_eth2_on_is_a_nic_in_numeric_order() {
     let ids: Vec<_> = nics.iter().map(|nic| nic.id.as_str()).collect();
     assert_eq!(ids, ["nic-eth2", "nic-eth9", "nic-eth10"]);
     assert_eq!(nics.iter().map(|nic| nic.port).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(nics.iter().map(|nic| nic.bootindex).collect::<Vec<_>>(), [1, 0, 2]);
+    assert_eq!(nics.iter().map(|nic| nic.bootindex).collect::<Vec<_>>(), [2, 1, 3]);
     assert!(!machine.log().contains("VM_BOOT_NIC"), "{}", machine.log());
     assert_ne!(node.traces(), before);
     for name in ["eth2", "eth9", "eth10"] {

@@ -229,7 +229,7 @@ fn nics(line: &mut Line, spec: &Spec<'_>) {
 }
 
 /// The place of a device in the first boot's order.
-fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
+fn bootindex(spec: &Spec<'_>, id: &str) -> Option<i32> {
     let cdroms = boot::CDROMS.iter().take(spec.media.len());
     let there = |id: &&str| {
         let strange = !boot::DISKS.contains(id) && !boot::CDROMS.contains(id);
@@ -238,7 +238,8 @@ fn bootindex(spec: &Spec<'_>, id: &str) -> Option<usize> {
             || spec.parts.disks.iter().any(|disk| disk.id == **id)
     };
     let sequence = boot::sequence(spec.order, &spec.nics.boot_order);
-    sequence.into_iter().filter(there).position(|other| other == id)
+    let mut places = (boot::FIRST_PLACE..).zip(sequence.into_iter().filter(there));
+    places.find_map(|(place, other)| (other == id).then_some(place))
 }
 
 /// The command line as somebody could type it into a shell.

@@ -34,6 +34,10 @@ pub(crate) fn chosen(device: BootDevice) -> Option<BootSource> {
     }
 }
 
+/// The first place in the firmware's list that a device is given: the one before is QEMU's own, for a kernel that it
+/// loads by itself (`-kernel`).
+pub(crate) const FIRST_PLACE: i32 = 1;
+
 /// The order in which sources are tried: the chosen one, then the machine's usual order.
 pub(crate) fn order(usual: &BootOrder, device: BootDevice) -> Vec<BootSource> {
     let mut order: Vec<BootSource> = chosen(device).into_iter().collect();
@@ -113,7 +117,7 @@ pub(crate) async fn apply(
     for device in devices {
         seq = set(client, device, -1, timeout).await?;
     }
-    for (index, device) in (0..).zip(ranked(devices, order, nics)) {
+    for (index, device) in (FIRST_PLACE..).zip(ranked(devices, order, nics)) {
         seq = set(client, device, index, timeout).await?;
     }
     Ok(seq)

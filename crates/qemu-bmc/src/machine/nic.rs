@@ -156,7 +156,7 @@ impl Nic {
     }
 
     /// The value of `-device`, and the arguments of `device_add`.
-    pub(crate) fn device(&self, bootindex: Option<usize>) -> Value {
+    pub(crate) fn device(&self, bootindex: Option<i32>) -> Value {
         let mut device = json!({
             "driver": self.model, "id": self.device_id(), "netdev": self.netdev_id(),
             "mac": self.mac.to_string(),

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   owner's     disk 1   cd 2   nic -        nothing is overridden
-//!   "pxe"       disk 1   cd 2   nic 0        in force from the next reset on
+//!   "pxe"       disk 2   cd 3   nic 1        in force from the next reset on
 //!   owner's     disk 1   cd 2   nic -        put back once the boot has begun
 //! ```
 //!
@@ -29,7 +29,7 @@ use tracing::{info, warn};
 
 use super::{
     super::{
-        boot::chosen,
+        boot::{FIRST_PLACE, chosen},
         connection::{ANSWER_LIMIT, Monitor},
     },
     Machine,
@@ -102,7 +102,7 @@ fn places(devices: &[Bootable], owners: &[i64], first: Option<BootSource>) -> Ve
         .collect();
     order.sort_unstable();
     let mut places = vec![NOWHERE; devices.len()];
-    for (place, (.., at)) in (0..).zip(order) {
+    for (place, (.., at)) in (FIRST_PLACE.into()..).zip(order) {
         if let Some(slot) = places.get_mut(at) {
             *slot = place;
         }
@@ -300,9 +300,9 @@ mod tests {
     fn the_chosen_come_first_and_the_others_keep_their_order() {
         let devices = machine();
         let owners = owners(&devices);
-        assert_eq!(places(&devices, &owners, Some(BootSource::Network)), [1, 2, 0, 3, 4]);
-        assert_eq!(places(&devices, &owners, Some(BootSource::Cdrom)), [1, 0, NOWHERE, 2, 3]);
-        assert_eq!(places(&devices, &owners, Some(BootSource::Disk)), [0, 2, NOWHERE, 1, 3]);
+        assert_eq!(places(&devices, &owners, Some(BootSource::Network)), [2, 3, 1, 4, 5]);
+        assert_eq!(places(&devices, &owners, Some(BootSource::Cdrom)), [2, 1, NOWHERE, 3, 4]);
+        assert_eq!(places(&devices, &owners, Some(BootSource::Disk)), [1, 3, NOWHERE, 2, 4]);
         assert_eq!(places(&devices, &owners, None), owners);
     }
 
