@@ -2,7 +2,7 @@
 #
 #   docker build -t qemu-bmc:latest .
 #
-# Needs the base image and Debian's mirrors, crates.io for the dependencies, and no BuildKit.
+# Needs the base image, Debian's mirrors, the registry of Rust's crates for the dependencies, and no BuildKit.
 
 # The manifests alone, each with an empty program: a layer that changes only when the dependencies do.
 FROM debian:trixie-slim AS manifests
