@@ -13,7 +13,7 @@
 //!
 //! There is no screen: it is in the hands of whoever started the machine.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use tokio::sync::{mpsc, watch};
@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     config::Plan,
-    console::{Console, Port, Sinks},
+    console::{Console, Port},
     endpoint::Endpoint,
     foundation::{self, Foundation, Owner, Services},
     machine::{Agent, End, Foreign, StartCommand, Stop},
@@ -30,7 +30,7 @@ use crate::{
         control::Control,
         inband_listener::Listener,
         ipmi_inband::{self, Hand},
-        ipmi_lan, serial_tcp,
+        ipmi_lan,
     },
 };
 
@@ -97,16 +97,7 @@ async fn attach(plan: Plan, arguments: Arguments) -> anyhow::Result<(End, Life)>
     let mut services = Services::start(&plan, &controller, &ipmi.addresses);
     if let Some(port) = &serial {
         services.spawn(port.clone().keep(connections_out, line_out));
-        if let Some(port) = plan.console.sol_port {
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let listener = foundation::listen(address, "the serial console (SOL_PORT)")?;
-            services.spawn(serial_tcp::serve(listener, Arc::clone(&console)));
-        }
-        let hub = Arc::clone(&console).run(connections, Sinks::open(&plan));
-        services.spawn(async move {
-            hub.await;
-            std::future::pending().await
-        });
+        services.carry_console(&plan, &console, connections)?;
     }
     let local =
         Control { controller: Arc::clone(&controller), console, ipmi: ipmi.clone(), companions: None };

@@ -24,7 +24,7 @@ use rustix::{fs::Mode, process::umask};
 use tokio::{
     net::{TcpListener, UnixListener},
     signal::unix::{SignalKind, signal},
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::{JoinError, JoinHandle, JoinSet},
     time,
 };
@@ -34,13 +34,14 @@ use crate::{
     chain,
     config::{ControllerPlan, Plan},
     configured,
+    console::{Connection, Console, Sinks},
     controller::Controller,
     lan::LanPort,
     logging,
     machine::{End, Stop},
     os::life::Life,
     sensors_file,
-    serve::{alerts, control},
+    serve::{alerts, control, serial_tcp},
     store::Store,
 };
 
@@ -206,6 +207,27 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// Carries the serial console from whichever connection there is to everybody who reads it.
+    pub(crate) fn carry_console(
+        &mut self,
+        plan: &Plan,
+        console: &Arc<Console>,
+        connections: mpsc::UnboundedReceiver<Connection>,
+    ) -> anyhow::Result<()> {
+        if let Some(port) = plan.console.sol_port {
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let listener = listen(address, "the serial console (SOL_PORT)")?;
+            self.spawn(serial_tcp::serve(listener, Arc::clone(console)));
+        }
+        let hub = Arc::clone(console).run(connections, Sinks::open(plan));
+        self.spawn(async move {
+            hub.await;
+            // It ends with the driver, which is no failure.
+            std::future::pending().await
+        });
+        Ok(())
+    }
+
     /// Starts what keeps the model going, shows it the network by which it is reached, sends its alerts, and
     /// follows the sensors file.
     pub(crate) fn start(plan: &Plan, controller: &Arc<Controller>, bound: &[SocketAddr]) -> Self {

@@ -25,7 +25,7 @@ use tracing::info;
 use crate::{
     chain,
     config::{Machines, Plan},
-    console::{Console, Sinks},
+    console::Console,
     foundation::{self, Foundation, Owner, Services},
     machine::{Agent, CDROMS, Driver, End, FirmwareReset, Stop, argv::Sockets},
     os::life::Life,
@@ -33,7 +33,6 @@ use crate::{
         control::Control,
         ipmi_inband,
         ipmi_lan::Door,
-        serial_tcp,
         vnc::{self, HostScreen, VncSettings},
     },
     several,
@@ -90,11 +89,7 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
 
     let mut services = Services::start(&plan, &controller, &ipmi.addresses);
     let vnc_addresses = open_vnc(&plan, screen, services.tasks())?;
-    if let Some(port) = plan.console.sol_port {
-        let listener =
-            foundation::listen(SocketAddr::from(([127, 0, 0, 1], port)), "the serial console (SOL_PORT)")?;
-        services.spawn(serial_tcp::serve(listener, Arc::clone(&console)));
-    }
+    services.carry_console(&plan, &console, connections)?;
     let local = Control {
         controller: Arc::clone(&controller),
         console: Arc::clone(&console),
@@ -106,12 +101,6 @@ async fn run(plan: Plan) -> anyhow::Result<(End, Life)> {
     let door =
         ipmi_inband::Door::new(foundation::inband_config(&plan, &ipmi.addresses), Arc::clone(&controller));
     services.open(|closing| door.serve(inband, closing));
-    let hub = Arc::clone(&console).run(connections, Sinks::open(&plan));
-    services.spawn(async move {
-        hub.await;
-        // It ends with the driver, which is no failure.
-        std::future::pending().await
-    });
     info!(
         "qemu-bmc {}: IPMI on udp {}, VNC on {}",
         env!("CARGO_PKG_VERSION"),
